@@ -1,0 +1,43 @@
+# make demo: set everything up and run the miniature; make test: set everything up and test.
+.PHONY: setup demo test check
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(CURDIR)/$(VENV)/bin
+export PATH := $(BIN):$(PATH)
+# make setup TORCH=cpu takes PyTorch's CPU wheels (a tenth of the size) where their index answers.
+# Their hashes are not in the lock: they stand under another version, such as 2.15.0+cpu.
+TORCH ?= default
+LOCK := envs/requirements.txt
+UV_PIP := $(BIN)/uv pip
+
+setup: $(VENV)/installed
+
+$(VENV)/installed: $(LOCK) pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("trackssl needs Python 3.11 or newer: make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
+ifeq ($(TORCH),cpu)
+	awk '/^[a-z]/ {keep = !/^(torch|torchvision|triton|nvidia-[a-z0-9-]+|cuda-[a-z]+)==/} keep' $(LOCK) > $(VENV)/lock.txt
+	$(UV_PIP) install --quiet --python $(BIN)/python --no-deps --require-hashes -r $(VENV)/lock.txt
+	$(UV_PIP) install --quiet --python $(BIN)/python --torch-backend cpu $$(grep -oE '^torch(vision)?==[0-9.]+' $(LOCK))
+else
+	$(UV_PIP) sync --quiet --python $(BIN)/python $(LOCK)
+endif
+	$(UV_PIP) install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	touch $@
+
+demo: setup
+	snakemake --cores all results/voc_map.csv
+	@trackssl show-table results/voc_map.csv
+
+test: setup
+	pytest
+
+check: setup
+	ruff check .
+	ruff format --check .
+	snakefmt --check Snakefile workflow
+	mypy
+	snakemake --lint
+	@trackssl config-schema | diff workflow/schemas/config.schema.yaml - && echo "The schema is up to date."

@@ -1,0 +1,34 @@
+# Videos in, tables out. This file loads and checks the config, includes one rules file a stage and
+# names the targets; every rule calls one `trackssl` command. The map: docs/design.md.
+from snakemake.utils import min_version, validate
+
+min_version("9.0")
+
+# One config file is one run: config.yaml is read only where --configfile named no other.
+if "videos" not in config:
+
+    configfile: "config.yaml"
+
+
+include: "workflow/rules/common.smk"
+
+
+validate(config, "workflow/schemas/config.schema.yaml", set_default=False)
+
+
+include: "workflow/rules/videos.smk"
+include: "workflow/rules/mining.smk"
+include: "workflow/rules/pretraining.smk"
+include: "workflow/rules/detection.smk"
+include: "workflow/rules/report.smk"
+
+
+localrules:
+    all,
+    start_run,
+
+
+rule all:
+    default_target: True
+    input:
+        "results/voc_map.csv",

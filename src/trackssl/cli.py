@@ -1,0 +1,73 @@
+"""The command line: one command a stage, in the order of the data, each in its stage's folder."""
+
+import os
+import sys
+
+import typer
+
+import trackssl.datasets.commands
+import trackssl.detection.commands
+import trackssl.mining.commands
+import trackssl.pairs.commands
+import trackssl.pretraining.commands
+import trackssl.report.commands
+import trackssl.videos.commands
+from trackssl import __version__
+from trackssl.config import config_schema
+from trackssl.errors import InputError
+from trackssl.processes import end_with_parent
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    help="Learn visual representations from tracked video patches (Wang & Gupta, ICCV 2015).",
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"trackssl {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Print the version and stop."
+    ),
+) -> None:
+    """Options of every command."""
+
+
+@app.command("config-schema", rich_help_panel="Report")
+def print_config_schema() -> None:
+    """Print the JSON schema of the config file, as YAML."""
+    typer.echo(config_schema(), nl=False)
+
+
+for stage in (
+    trackssl.videos,
+    trackssl.mining,
+    trackssl.pairs,
+    trackssl.pretraining,
+    trackssl.datasets,
+    trackssl.detection,
+    trackssl.report,
+):
+    stage.commands.register(app)
+
+
+def main() -> None:
+    """Run the command line; bad input is one sentence on stderr and exit status 2."""
+    if os.environ.get("TRACKSSL_END_WITH_PARENT"):  # set by the rules, see common.smk
+        end_with_parent()
+    try:
+        app()
+    except InputError as error:
+        typer.secho(f"error: {error}", err=True, fg="red")
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,417 @@
+"""The config file as typed models: one section a stage, defaults as in the paper at its full scale.
+
+`workflow/schemas/config.schema.yaml` is generated from here (`trackssl config-schema`). Where the
+paper is silent or contradicts itself, the field says so; `docs/design.md` lists all deviations.
+"""
+
+import json
+from itertools import pairwise
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from trackssl.errors import InputError
+
+# Names become file names, table cells and DVC keys: no dots, no separators.
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_]*$", max_length=64)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Section(BaseModel):
+    """A part of the config: unknown keys are refused, values do not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, validate_default=True)
+
+
+class Videos(Section):
+    """Where the videos come from and how they are split into jobs."""
+
+    source: Literal["miniworld", "folder", "youtube"] = Field(
+        "youtube", description="miniworld draws videos, folder reads yours, youtube uses yt-dlp."
+    )
+    folder: str | None = Field(None, description="source folder: the folder, searched recursively.")
+    list: str | None = Field(
+        None, description="source youtube: a text file, one id or http(s) address a line."
+    )
+    count: int | None = Field(
+        100_000, ge=1, description="Videos to use, in the order of the source; null for all."
+    )
+    shards: int = Field(1_000, ge=1, description="Jobs a stage: item i goes to shard i mod shards.")
+    max_height_px: int = Field(480, ge=64, description="source youtube: best stream up to this.")
+    max_minutes: float = Field(20, gt=0, description="source youtube: longer videos are not taken.")
+    min_success_share: Share = Field(
+        0.0, description="A shard fails when a smaller share of its videos could be had."
+    )
+    seed: int = Field(0, ge=0, description="source miniworld: the world's seed.")
+
+    @model_validator(mode="after")
+    def _source_is_complete(self) -> Self:
+        if self.source == "folder" and not self.folder:
+            raise ValueError("source 'folder' needs videos.folder: the folder of your videos")
+        if self.source == "youtube" and not self.list:
+            raise ValueError("source 'youtube' needs videos.list: a file of ids or addresses")
+        if self.source == "miniworld" and self.count is None:
+            raise ValueError("source 'miniworld' needs videos.count: how many videos to draw")
+        return self
+
+
+class Mining(Section):
+    """Which patches are taken from a video and how they are tracked (paper, sec. 4)."""
+
+    frame_height_px: int = Field(448, ge=64, description="Frames are resized to this height.")
+    frame_width_px: int = Field(600, ge=64, description="Frames are resized to this width.")
+    start_every_frames: int = Field(
+        18, ge=1, description="Distance of the frames tried as first ones; the paper is silent."
+    )
+    hessian_threshold: float = Field(200, gt=0, description="SURF, OpenCV's units; IDT uses 200.")
+    min_points: int = Field(
+        20, ge=1, description="Frames with fewer interest points are rejected; the paper is silent."
+    )
+    flow: Literal["dis", "farneback"] = Field("dis", description="Dense optical flow.")
+    min_flow_px: float = Field(0.5, gt=0, description="A point that moves more is moving.")
+    min_moving_share: Share = Field(0.25, description="Fewer moving points: noise, rejected.")
+    max_moving_share: Share = Field(0.75, description="More moving points: camera, rejected.")
+    patch_px: int = Field(227, ge=16, description="Side of the window.")
+    track_frames: int = Field(30, ge=1, description="The second patch is this many frames later.")
+    min_track_score: float = Field(
+        0.3,
+        ge=-1,
+        le=1,
+        description="Tracks whose appearance correlates less between two frames are dropped; ours.",
+    )
+    jpeg_quality: int = Field(90, ge=1, le=100, description="Of the stored patches.")
+
+    @model_validator(mode="after")
+    def _window_fits(self) -> Self:
+        if self.patch_px > min(self.frame_height_px, self.frame_width_px):
+            raise ValueError("mining.patch_px must not exceed the frame's height or width")
+        if self.min_moving_share > self.max_moving_share:
+            raise ValueError("mining.min_moving_share must not exceed max_moving_share")
+        return self
+
+
+class PairSet(Section):
+    """A training set: the first `size` pairs of the merged order, so sets are nested."""
+
+    size: int = Field(ge=1, description="Pairs or patches, see pretraining.set_unit.")
+    iterations: int | None = Field(None, ge=1, description="Length of the training.")
+    epochs: int | None = Field(None, ge=1, description="Length, in place of iterations.")
+    lr_step_iterations: int | None = Field(
+        None, ge=1, description="Learning rate / 10 each so many iterations; null for never."
+    )
+
+    @model_validator(mode="after")
+    def _one_length(self) -> Self:
+        if (self.iterations is None) == (self.epochs is None):
+            raise ValueError("give exactly one of iterations and epochs")
+        return self
+
+
+class Network(Section):
+    """The architecture that every row shares (AlexNet in CaffeNet's order)."""
+
+    width: float = Field(1.0, gt=0, le=1, description="Multiplies the channels of every layer.")
+    input_px: int = Field(227, ge=67, description="Side of the network's input.")
+
+
+class Pretraining(Section):
+    """The ranking task on pairs of patches (paper, sec. 5)."""
+
+    sets: dict[Name, PairSet] = Field(
+        default={
+            "1_5m": PairSet(size=1_500_000, iterations=150_000, lr_step_iterations=80_000),
+            "5m": PairSet(size=5_000_000, iterations=350_000, lr_step_iterations=120_000),
+            "8m": PairSet(size=8_000_000, iterations=350_000, lr_step_iterations=120_000),
+        },
+        description="The nested sets, smallest first. Their schedules are unconfirmed.",
+    )
+    set_unit: Literal["pairs", "patches"] = Field(
+        "pairs", description="What a set's size counts; the paper leaves it open."
+    )
+    batch_pairs: int = Field(50, ge=2, description="Pairs a batch; 50 pairs are 100 patches.")
+    margin: float = Field(0.5, gt=0, description="M of the hinge.")
+    negatives: int = Field(4, ge=1, description="K, negatives a pair (unconfirmed).")
+    hard_negatives_from_iteration: int | None = Field(
+        None,
+        ge=0,
+        description=(
+            "Random negatives before, the hardest of the batch from here. Null: the smaller of 10 "
+            "epochs and half of the run; our deviation: the paper's numbers contradict each other."
+        ),
+    )
+    learning_rate: float = Field(0.001, gt=0, description="Of the weights; biases take twice it.")
+    momentum: float = Field(0.9, ge=0, lt=1, description="Of the stochastic gradient descent.")
+    weight_decay: float = Field(5e-4, ge=0, description="Of the weights; none on biases.")
+    mirror: bool = Field(True, description="Each patch is mirrored by a coin of its own.")
+    checkpoint_every_seconds: float = Field(45, gt=0, description="What a kill may cost.")
+
+    @model_validator(mode="after")
+    def _sets_grow(self) -> Self:
+        items = list(self.sets.items())
+        for (small, a), (large, b) in pairwise(items):
+            if a.size > b.size:
+                raise ValueError(
+                    f"pretraining.sets: '{small}' ({a.size}) stands before '{large}' ({b.size}) "
+                    "but is larger; sets are nested, list them from small to large"
+                )
+        return self
+
+
+class Readaptation(Section):
+    """Back to the ranking task from fine-tuned convolutions (iterative fine-tuning)."""
+
+    length_share: float = Field(0.5, gt=0, description="Of the set's own iterations; ours.")
+    learning_rate: float = Field(0.001, gt=0, description="The paper states none; ours.")
+
+
+class Voc(Section):
+    """The PASCAL VOC data of the detection benchmark."""
+
+    source: Literal["miniworld", "devkit", "download"] = Field(
+        "download", description="miniworld draws one, devkit takes yours, download fetches it."
+    )
+    devkit: str = Field("resources/voc/VOCdevkit", description="Folder that holds VOC<year>.")
+    year: Literal[2012] = Field(2012, description="VOC 2012: its test labels are not public, so")
+    train_split: Name = Field("train", description="fine-tuning and SVMs use this list, and")
+    test_split: Name = Field("val", description="AP is measured on this one.")
+    train_images: int = Field(100, ge=1, description="source miniworld: images drawn for training.")
+    test_images: int = Field(100, ge=1, description="source miniworld: images drawn for testing.")
+    seed: int = Field(0, ge=0, description="source miniworld: the world's seed.")
+
+
+class Proposals(Section):
+    """Selective search."""
+
+    mode: Literal["fast", "quality"] = Field("fast", description="As in R-CNN: fast.")
+    max_windows: int = Field(2_000, ge=1, description="The first so many, in its own order.")
+    min_side_px: int = Field(20, ge=1, description="Smaller windows are left out.")
+
+
+class Finetuning(Section):
+    """R-CNN's fine-tuning on warped windows."""
+
+    iterations: int = Field(200_000, ge=1, description="Unconfirmed.")
+    lr_step_iterations: int | None = Field(
+        80_000, ge=1, description="Rate / 10 each (unconfirmed)."
+    )
+    learning_rate: float = Field(0.01, gt=0, description="Of all layers (unconfirmed).")
+    batch_windows: int = Field(128, ge=4, description="Windows a batch.")
+    foreground_share: Share = Field(0.25, description="Of a batch.")
+    foreground_overlap: Share = Field(0.5, description="IoU from which a window is an object.")
+    context_px: int = Field(16, ge=0, description="Context around a window, at an input of 227.")
+    dropout: float = Field(0.5, ge=0, lt=1, description="On fc6 and fc7.")
+    momentum: float = Field(0.9, ge=0, lt=1, description="Of the stochastic gradient descent.")
+    weight_decay: float = Field(5e-4, ge=0, description="Of the weights; none on biases.")
+    checkpoint_every_seconds: float = Field(45, gt=0, description="What a kill may cost.")
+
+
+class Svm(Section):
+    """R-CNN's linear SVM of each class."""
+
+    layer: Literal["fc7", "fc6", "pool5"] = Field("fc7", description="The feature.")
+    feature_norm: float = Field(20, gt=0, description="Features are scaled to this mean norm.")
+    c: float = Field(1e-3, gt=0, description="Weight of the hinge loss.")
+    positive_weight: float = Field(2, gt=0, description="Of the positives' loss.")
+    bias_multiplier: float = Field(10, gt=0, description="Constant feature of the bias.")
+    negative_overlap: Share = Field(0.3, description="Negatives overlap every object less.")
+    nms_overlap: Share = Field(0.3, description="Of non-maximum suppression.")
+    min_score: float = Field(-1.1, description="Detections below are not written.")
+    max_detections_per_image: int = Field(100, ge=1, description="Of a class, after suppression.")
+
+
+class NetworkSpec(Section):
+    """One trained network: where its convolutions come from."""
+
+    init: Literal["random", "pairs", "readapted", "torchvision", "weights"] = Field(
+        description=(
+            "random: none; pairs: pre-training on a set; readapted: back to ranking from another "
+            "fine-tuned network; torchvision: its ImageNet AlexNet; weights: a safetensors file."
+        )
+    )
+    set: Name | None = Field(None, description="init pairs: which of pretraining.sets.")
+    after: Name | None = Field(None, description="init readapted: the network to start from.")
+    path: str | None = Field(None, description="init weights: the file.")
+
+    @model_validator(mode="after")
+    def _init_is_complete(self) -> Self:
+        needed = {"pairs": "set", "readapted": "after", "weights": "path"}.get(self.init)
+        for key in ("set", "after", "path"):
+            given = getattr(self, key) is not None
+            if given != (key == needed):
+                verb = "does not take" if given else "needs"
+                raise ValueError(f"init '{self.init}' {verb} '{key}'")
+        return self
+
+
+class Method(Section):
+    """One row of the tables: the features of its networks, joined."""
+
+    networks: list[Name] = Field(
+        min_length=1,
+        description=(
+            "Members. A network named k times stands for k seeds of it: at seed s those of "
+            "k*s, ..., k*s + k - 1."
+        ),
+    )
+
+
+_PAPER_NETWORKS = {
+    "scratch": NetworkSpec(init="random"),
+    "unsup_1_5m": NetworkSpec(init="pairs", set="1_5m"),
+    "unsup_5m": NetworkSpec(init="pairs", set="5m"),
+    "unsup_8m": NetworkSpec(init="pairs", set="8m"),
+    "unsup_5m_iterative_1": NetworkSpec(init="readapted", after="unsup_5m"),
+    "unsup_5m_iterative": NetworkSpec(init="readapted", after="unsup_5m_iterative_1"),
+}
+_PAPER_METHODS = {name: Method(networks=[name]) for name in _PAPER_NETWORKS} | {
+    "scratch_ensemble_3": Method(networks=["scratch"] * 3),
+    "unsup_ensemble_2": Method(networks=["unsup_1_5m", "unsup_5m"]),
+    "unsup_ensemble_3": Method(networks=["unsup_1_5m", "unsup_5m", "unsup_8m"]),
+}
+
+
+class Config(Section):
+    """One run, whole: what one config file says."""
+
+    name: Name = Field(description="Of the run; a results folder belongs to one name.")
+    seeds: list[Annotated[int, Field(ge=0)]] = Field(
+        [0], min_length=1, description="Each row of each table is made once a seed."
+    )
+    torch_threads: int = Field(
+        2, ge=1, description="Threads of each training process; results depend on it."
+    )
+    gpus: int = Field(
+        1, ge=0, description="GPUs that each training job asks the scheduler for; 0 for none."
+    )
+    videos: Videos = Field(description=Videos.__doc__)
+    mining: Mining = Field(Mining(), description=Mining.__doc__)
+    network: Network = Field(Network(), description=Network.__doc__)
+    pretraining: Pretraining = Field(Pretraining(), description=Pretraining.__doc__)
+    readaptation: Readaptation = Field(Readaptation(), description=Readaptation.__doc__)
+    voc: Voc = Field(Voc(), description=Voc.__doc__)
+    proposals: Proposals = Field(Proposals(), description=Proposals.__doc__)
+    finetuning: Finetuning = Field(Finetuning(), description=Finetuning.__doc__)
+    svm: Svm = Field(Svm(), description=Svm.__doc__)
+    networks: dict[Name, NetworkSpec] = Field(
+        _PAPER_NETWORKS, description="What is trained; a network serves many methods."
+    )
+    methods: dict[Name, Method] = Field(_PAPER_METHODS, description="The rows of the tables.")
+
+    @model_validator(mode="after")
+    def _names_exist(self) -> Self:
+        for name, network in self.networks.items():
+            if network.set is not None and network.set not in self.pretraining.sets:
+                raise ValueError(
+                    f"networks.{name}: there is no set '{network.set}' in pretraining.sets "
+                    f"(there are: {', '.join(self.pretraining.sets)})"
+                )
+            self.chain(name)
+        for name, method in self.methods.items():
+            for member in method.networks:
+                if member not in self.networks:
+                    raise ValueError(
+                        f"methods.{name}: there is no network '{member}' in networks "
+                        f"(there are: {', '.join(self.networks)})"
+                    )
+        return self
+
+    def chain(self, network: str) -> list[str]:
+        """Networks from the first pre-training to `network`: its iterative rounds in order."""
+        names = [network]
+        while (before := self.networks[names[0]].after) is not None:
+            if before not in self.networks:
+                raise ValueError(
+                    f"networks.{names[0]}: there is no network '{before}' to start from"
+                )
+            if before in names:
+                raise ValueError(f"networks.{names[0]}: '{before}' leads back to itself")
+            if self.networks[before].init not in ("pairs", "readapted"):
+                raise ValueError(
+                    f"networks.{names[0]}: '{before}' was never trained on pairs, so there is no "
+                    "set to go back to"
+                )
+            names.insert(0, before)
+        return names
+
+    def pair_set(self, network: str) -> str | None:
+        """The set that a network, or the first of its chain, was pre-trained on."""
+        return self.networks[self.chain(network)[0]].set
+
+    def members(self, method: str, seed: int) -> list[tuple[str, int]]:
+        """(network, seed) of each member of a method: repeats of a network take different seeds."""
+        names = self.methods[method].networks
+        taken: dict[str, int] = {}
+        result = []
+        for name in names:
+            index = taken.get(name, 0)
+            taken[name] = index + 1
+            result.append((name, names.count(name) * seed + index))
+        return result
+
+
+S = TypeVar("S", bound=Section)
+
+
+def parse(model: type[S], values: Any, where: str) -> S:
+    """Validate plain values. Raises InputError naming each wrong key and what to write instead."""
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise InputError(f"{where}: {'; '.join(map(_sentence, error.errors()))}.") from None
+
+
+def _sentence(error: Any) -> str:
+    """One pydantic error as a clause: key, what is wrong, remedy."""
+    key = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        return f"'{key}' is not a known key; see workflow/schemas/config.schema.yaml for the keys"
+    if error["type"] == "missing":
+        return f"the key '{key}' is missing; add it"
+    message = error["msg"].removeprefix("Value error, ")
+    given = error.get("input")
+    if key and isinstance(given, (str, int, float, bool, type(None))):
+        return f"'{key}' is {given!r}, but: {message[0].lower()}{message[1:]}"
+    return f"'{key}': {message}" if key else message
+
+
+def read_yaml(path: Path) -> Any:
+    """Plain values of a YAML file. Raises InputError if it is absent or not YAML."""
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{path}: cannot be read as YAML ({reason}).") from None
+
+
+def load_config(path: Path) -> Config:
+    """The typed config of a file. Raises InputError."""
+    return parse(Config, read_yaml(path), str(path))
+
+
+def load_settings(model: type[S], text: str | None, section: str) -> S:
+    """Settings of one stage from a command's `--settings`, or the paper's where none are given.
+
+    `text` is inline JSON (`{"patch_px": 99}`), or the path of a YAML file that holds the section
+    alone or a whole config. Raises InputError.
+    """
+    if text is None:
+        return parse(model, {}, section)
+    if text.lstrip().startswith("{"):
+        try:
+            return parse(model, json.loads(text), "--settings")
+        except json.JSONDecodeError as error:
+            raise InputError(f"--settings is not valid JSON: {error}.") from None
+    values = read_yaml(Path(text))
+    if isinstance(values, dict) and section in values and "name" in values:
+        values = values[section]
+    return parse(model, values, text)
+
+
+def config_schema() -> str:
+    """JSON schema of the config, as YAML text with a notice on top."""
+    schema = Config.model_json_schema()
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    notice = "# Generated by `trackssl config-schema`; edit src/trackssl/config.py instead.\n"
+    return notice + yaml.safe_dump(schema, sort_keys=False, width=100, allow_unicode=True)

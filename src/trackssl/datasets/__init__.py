@@ -1,0 +1,1 @@
+"""Readers of the benchmarks' real formats, and their downloads."""

@@ -1,0 +1,1 @@
+"""Motion-filtered patches and their tracks: video -> pairs (paper, sec. 4)."""

@@ -1,0 +1,50 @@
+"""Detectors by the name of where their weights come from: nothing, a file, or torchvision."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from trackssl.errors import InputError
+from trackssl.networks.alexnet import DetectorNetwork
+from trackssl.networks.weights import load_convolutions
+
+if TYPE_CHECKING:
+    from trackssl.networks.torchvision_alexnet import TorchvisionDetector
+
+Init = Literal["random", "weights", "torchvision"]
+
+
+def build_detector(
+    init: Init,
+    width: float,
+    input_px: int,
+    classes: int,
+    dropout: float = 0.5,
+    seed: int = 0,
+    weights: Path | None = None,
+) -> DetectorNetwork | TorchvisionDetector:
+    """A classifier of windows, (N, 3, input_px, input_px) uint8 BGR -> (N, classes).
+
+    random: all anew; weights: conv1 to conv5 of a ranking or detector file; torchvision: its
+    ImageNet AlexNet, from the file `weights` or by download (only at full width; fc6 and fc7 are
+    carried over too, as in R-CNN). Layers that are not carried over are drawn from the seed.
+
+    Raises InputError when the init lacks its file, or the file does not fit.
+    """
+    if init == "torchvision":
+        if width != 1:
+            raise InputError(
+                f"network.width is {width}, but torchvision's AlexNet has full width only; set it "
+                "to 1 or leave the torchvision rows out."
+            )
+        # Imported here, as torchvision takes seconds to load and most runs do without it.
+        from trackssl.networks.torchvision_alexnet import TorchvisionDetector
+
+        return TorchvisionDetector(classes, seed, dropout, weights)
+    network = DetectorNetwork(classes, width, input_px, seed, dropout)
+    if init == "weights":
+        if weights is None:
+            raise InputError("init 'weights' needs a weights file; give its path.")
+        load_convolutions(network, weights)
+    return network

@@ -1,0 +1,85 @@
+"""torchvision's ImageNet AlexNet as a detector: another architecture (no groups or LRN, RGB)."""
+
+import pickle
+from pathlib import Path
+from urllib.error import URLError
+
+import torch
+from torch import Tensor, nn
+from torchvision.models import AlexNet_Weights, alexnet
+
+from trackssl.errors import InputError
+from trackssl.networks.alexnet import CLASSIFIER_STD, FeatureLayer
+from trackssl.randomness import derive_seed
+
+_LAYER_ENDS = {"pool5": 0, "fc6": 3, "fc7": 6}  # where a layer ends in torchvision's `classifier`
+
+
+class TorchvisionDetector(nn.Module):
+    """torchvision's AlexNet with a new last layer: (N, 3, H, W) uint8 BGR -> (N, classes) scores.
+
+    Its weights come from `weights`, a .pth file as torchvision publishes it, or by its download.
+    Raises InputError when they cannot be had.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, classes: int, seed: int, dropout: float, weights: Path | None) -> None:
+        super().__init__()
+        network = alexnet(dropout=dropout)
+        network.load_state_dict(_read(weights))
+        last = nn.Linear(4096, classes)
+        draws = torch.Generator().manual_seed(derive_seed(seed, "init", "classifier"))
+        nn.init.normal_(last.weight, 0.0, CLASSIFIER_STD, generator=draws)
+        nn.init.zeros_(last.bias)
+        self.convolutions = nn.Sequential(network.features, network.avgpool)
+        # torchvision: dropout, fc6, ReLU, dropout, fc7, ReLU, classifier
+        self.fully_connected = nn.Sequential(*list(network.classifier)[:-1])
+        self.classifier = last
+        self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1), False)
+        self.register_buffer("std", torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1), False)
+
+    def preprocess(self, images: Tensor) -> Tensor:
+        """(N, 3, H, W) uint8 BGR -> float32 RGB, torchvision's mean and spread taken out."""
+        return (images.flip(1) / 255 - self.mean) / self.std
+
+    def features(self, images: Tensor, layer: FeatureLayer = "fc7") -> Tensor:
+        """(N, 3, H, W) uint8 BGR -> (N, dim) features of a layer after its ReLU."""
+        x = self.convolutions(self.preprocess(images)).flatten(1)  # (N, 9216)
+        return self.fully_connected[: _LAYER_ENDS[layer]](x)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Scores of windows, before the softmax."""
+        return self.classifier(self.features(images, "fc7"))
+
+
+def _read(weights: Path | None) -> dict[str, Tensor]:
+    """The state dict of torchvision's AlexNet, from a file or by download."""
+    if weights is None:
+        try:
+            return dict(
+                AlexNet_Weights.IMAGENET1K_V1.get_state_dict(progress=False, check_hash=True)
+            )
+        except (URLError, OSError, RuntimeError) as error:
+            raise InputError(
+                f"torchvision's AlexNet cannot be downloaded ({error}); fetch "
+                f"{AlexNet_Weights.IMAGENET1K_V1.url} elsewhere and give it as the weights file."
+            ) from None
+    try:
+        state = torch.load(weights, map_location="cpu", weights_only=True)
+        alexnet().load_state_dict(state)
+    except (
+        OSError,
+        RuntimeError,
+        EOFError,
+        TypeError,
+        AttributeError,
+        pickle.UnpicklingError,
+    ) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(
+            f"{weights}: these are not torchvision's AlexNet weights ({reason}); give the file of "
+            f"{AlexNet_Weights.IMAGENET1K_V1.url}."
+        ) from None
+    return state

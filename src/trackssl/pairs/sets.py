@@ -1,0 +1,71 @@
+"""The order of all pairs, by a hash: its first N rows are a training set, and sets are nested."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from trackssl.errors import InputError
+from trackssl.files import whole_file
+from trackssl.pairs.store import PairShard
+from trackssl.randomness import derive_seed
+
+WRITTEN_ROWS = 65_536  # a row group
+
+
+def merge_pairs(shards: Sequence[Path], seed: int, out: Path) -> tuple[int, int]:
+    """Write `shard, row, video, first_frame` of all pairs as parquet -> pairs, videos.
+
+    Ordered by a hash of (seed, video, first frame), so neither the number nor the order of the
+    shards matters, and a lost video moves no other pair. Needs about 50 bytes of memory a pair.
+
+    Raises InputError for a shard that cannot be read, two pairs of one video and first frame, and
+    when there is no pair at all.
+    """
+    keys, numbers, rows, videos, firsts = [], [], [], [], []
+    names: dict[str, int] = {}
+    for index, path in enumerate(shards):
+        shard, start = PairShard(path), 0
+        for batch in shard.batches:
+            frames = batch.column("first_frame").to_numpy()
+            ids = batch.column("video").to_pylist()
+            pairs = zip(ids, frames.tolist(), strict=True)
+            keys.append(np.array([derive_seed(seed, "set", *pair) for pair in pairs], np.int64))
+            videos.append(np.array([names.setdefault(v, len(names)) for v in ids], np.int32))
+            firsts.append(frames.copy())  # not a view, which would keep the shard mapped
+            rows.append(np.arange(start, start + batch.num_rows, dtype=np.int32))
+            numbers.append(np.full(batch.num_rows, index, np.int32))
+            start += batch.num_rows
+    if not sum(map(len, keys)):
+        raise InputError(
+            f"no pairs to merge: the {len(shards)} shards hold none; the counts beside them say "
+            "why frames and tracks were rejected."
+        )
+    video, first = np.concatenate(videos), np.concatenate(firsts)
+    by_name = sorted(names)
+    rank = np.empty(len(names), np.int32)  # ties of the hash go by name, not by who came first
+    rank[[names[name] for name in by_name]] = np.arange(len(names), dtype=np.int32)
+    video = rank[video]
+    order = np.lexsort((first, video, np.concatenate(keys)))
+    video, first = video[order], first[order]
+    row, number = np.concatenate(rows)[order], np.concatenate(numbers)[order]
+    same = np.flatnonzero((video[1:] == video[:-1]) & (first[1:] == first[:-1]))
+    if len(same):
+        a, b = shards[number[same[0]]], shards[number[same[0] + 1]]
+        raise InputError(
+            f"{b}: video {by_name[video[same[0]]]} has two pairs that begin at frame "
+            f"{first[same[0]]}, here and in {a}; remove one of the shards."
+        )
+    table = pa.table(
+        {
+            "shard": pa.DictionaryArray.from_arrays(number, [str(path) for path in shards]),
+            "row": row,
+            "video": pa.DictionaryArray.from_arrays(video, by_name),
+            "first_frame": first,
+        }
+    )
+    with whole_file(out) as part:
+        pq.write_table(table, part, row_group_size=WRITTEN_ROWS, store_schema=False)
+    return len(order), len(names)

@@ -1,0 +1,99 @@
+"""Commands that train the ranking network."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+_PANEL = "Pre-training"
+
+Pairs = Annotated[Path, typer.Option(help="The merged list of pairs, sets.parquet.")]
+Set = Annotated[str, typer.Option("--set", help="Which of the section's `sets` to train on.")]
+Out = Annotated[Path, typer.Option(help="The weights to write, safetensors.")]
+Log = Annotated[Path, typer.Option(help="The log to write, a JSON object a line.")]
+ProgressFolder = Annotated[
+    Path, typer.Option(help="Folder of the checkpoint: a killed run goes on from it exactly.")
+]
+Settings = Annotated[
+    str | None, typer.Option(help="Section `pretraining`: inline JSON or the path of a YAML file.")
+]
+NetworkSettings = Annotated[
+    str | None, typer.Option(help="Section `network`: inline JSON or the path of a YAML file.")
+]
+Seed = Annotated[int, typer.Option(min=0, help="Of the initial weights and of all draws.")]
+Threads = Annotated[
+    int, typer.Option(min=1, help="Numerical threads; results are bit-equal for equal numbers.")
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add this stage's commands."""
+    app.command("pretrain", rich_help_panel=_PANEL)(pretrain)
+    app.command("readapt", rich_help_panel=_PANEL)(readapt)
+
+
+def pretrain(
+    pairs: Pairs,
+    set_name: Set,
+    out: Out,
+    log: Log,
+    progress: ProgressFolder,
+    settings: Settings = None,
+    network: NetworkSettings = None,
+    seed: Seed = 0,
+    threads: Threads = 1,
+) -> None:
+    """Learn from pairs of patches by ranking, from random weights.
+
+    Example: trackssl pretrain --pairs results/pairs/sets.parquet --set 5m --seed 0
+    --out weights.safetensors --log log.jsonl --progress progress/5m
+    """
+    from trackssl import config
+    from trackssl.pretraining import runs
+
+    loss = runs.pretrain(
+        runs.RunFiles(pairs, out, log, progress),
+        set_name,
+        config.load_settings(config.Pretraining, settings, "pretraining"),
+        config.load_settings(config.Network, network, "network"),
+        seed,
+        threads,
+    )
+    typer.echo(f"{out}: loss {loss:.4f}")
+
+
+def readapt(
+    weights: Annotated[Path, typer.Option(help="The fine-tuned detector to start from.")],
+    pairs: Pairs,
+    set_name: Set,
+    out: Out,
+    log: Log,
+    progress: ProgressFolder,
+    settings: Settings = None,
+    readaptation: Annotated[
+        str | None,
+        typer.Option(help="Section `readaptation`: inline JSON or the path of a YAML file."),
+    ] = None,
+    network: NetworkSettings = None,
+    seed: Seed = 0,
+    threads: Threads = 1,
+) -> None:
+    """Go back to ranking from a fine-tuned detector's convolutions (iterative fine-tuning).
+
+    Example: trackssl readapt --weights detector.safetensors --pairs results/pairs/sets.parquet
+    --set 5m --out weights.safetensors --log log.jsonl --progress progress/5m_round1
+    """
+    from trackssl import config
+    from trackssl.pretraining import runs
+
+    loss = runs.readapt(
+        weights,
+        runs.RunFiles(pairs, out, log, progress),
+        set_name,
+        config.load_settings(config.Pretraining, settings, "pretraining"),
+        config.load_settings(config.Readaptation, readaptation, "readaptation"),
+        config.load_settings(config.Network, network, "network"),
+        seed,
+        threads,
+    )
+    typer.echo(f"{out}: loss {loss:.4f}")

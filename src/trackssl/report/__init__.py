@@ -1,0 +1,1 @@
+"""Results of all methods -> the tables, ours beside the paper's."""

@@ -1,0 +1,51 @@
+"""The one place where tables are written: plain CSV, whole or not at all."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from trackssl.errors import InputError
+from trackssl.files import whole_file
+
+FIRST_COLUMNS = (
+    "run", "data", "split", "method", "pairs", "rounds", "members", "seed", "items",
+)  # fmt: skip
+LAST_COLUMNS = ("paper_value", "paper_source", "comparable", "protocol")
+
+
+def write_csv(path: Path, rows: Sequence[Mapping[str, Any]] | pd.DataFrame) -> None:
+    """Write rows as CSV; floats get six significant digits, absent values stay empty."""
+    table = rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(list(rows))
+    with whole_file(path) as part:
+        table.to_csv(part, index=False, float_format="%.6g", lineterminator="\n")
+
+
+def write_results(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write a results table: `FIRST_COLUMNS`, the metrics in the rows' order, `LAST_COLUMNS`."""
+    table = pd.DataFrame(list(rows))
+    outer = (*FIRST_COLUMNS, *LAST_COLUMNS)
+    metrics = [column for column in table.columns if column not in outer]
+    write_csv(path, table[[*FIRST_COLUMNS, *metrics, *LAST_COLUMNS]])
+
+
+def read_csv(path: Path) -> pd.DataFrame:
+    """Read a CSV table. Raises InputError when it is absent or no CSV."""
+    try:
+        return pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read as a CSV table ({error}).") from None
+
+
+def summarise(table: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
+    """Mean and spread (sample standard deviation) of each metric over seeds, a row a method."""
+    groups = table.groupby("method", sort=False)
+    columns: dict[str, Any] = {
+        "method": list(groups.groups),
+        "seeds": groups["seed"].nunique().values,
+    }
+    for metric in metrics:
+        columns[f"{metric}_mean"] = groups[metric].mean().values
+        columns[f"{metric}_std"] = groups[metric].std(ddof=1).values
+    return pd.DataFrame(columns)

@@ -1,0 +1,1 @@
+"""Sources of video -> files and a manifest: one row a video, dead ones with their reason."""

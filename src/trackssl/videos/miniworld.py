@@ -1,0 +1,23 @@
+"""Source `miniworld`: videos drawn from a seed by the built-in world."""
+
+from pathlib import Path
+
+import trackssl.miniworld
+from trackssl.config import Videos
+from trackssl.videos.sources import Item
+
+
+def items(settings: Videos) -> list[Item]:
+    """`count` videos of the world; the world's version and seed are part of the ids."""
+    version, seed = getattr(trackssl.miniworld, "VERSION", 1), settings.seed
+    return [
+        Item(f"mini{version}_{seed}_{index:05d}", f"miniworld {version}/{seed}/{index}", index)
+        for index in range(settings.count or 0)
+    ]
+
+
+def obtain(item: Item, settings: Videos, path: Path) -> None:
+    """Draw a video to `path`, H.264 in mp4."""
+    from trackssl.miniworld.videos import render_video
+
+    render_video(path, settings.seed, item.index)

@@ -1,0 +1,73 @@
+import pandas as pd
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from trackssl.errors import InputError
+from trackssl.pairs import commands
+from trackssl.pairs.sets import merge_pairs
+from trackssl.pairs.store import Pair, PairShard, write_pairs
+
+KEYS = [(f"video{v}", 18 * i) for v in range(12) for i in range(5)]
+
+
+def shard(path, keys):
+    box = (0, 0, 9, 9)
+    pairs = (Pair(v, f, f + 30, box, box, 9, 9, 0.5, b"a", b"b") for v, f in keys)
+    write_pairs(path, pairs, {}, {})
+    return path
+
+
+def order(tmp_path, parts, seed=0):
+    shards = [shard(tmp_path / f"{i}.arrow", keys) for i, keys in enumerate(parts)]
+    merge_pairs(shards, seed, tmp_path / "sets.parquet")
+    return pd.read_parquet(tmp_path / "sets.parquet")
+
+
+def keys_of(table):
+    return list(zip(table["video"], table["first_frame"], strict=True))
+
+
+def test_the_order_does_not_depend_on_the_shards(tmp_path):
+    one = keys_of(order(tmp_path, [KEYS]))
+    assert one == keys_of(order(tmp_path, [KEYS[40:], [], KEYS[20:40], KEYS[:20]]))
+    assert sorted(one) == sorted(KEYS)
+    assert one != sorted(one)
+
+
+def test_a_lost_video_moves_no_other_pair(tmp_path):
+    whole = keys_of(order(tmp_path, [KEYS]))
+    less = keys_of(order(tmp_path, [[key for key in KEYS if key[0] != "video3"]]))
+    assert less == [key for key in whole if key[0] != "video3"]
+
+
+def test_another_seed_gives_another_order(tmp_path):
+    assert keys_of(order(tmp_path, [KEYS], 0)) != keys_of(order(tmp_path, [KEYS], 1))
+
+
+def test_each_row_points_to_its_pair(tmp_path):
+    for row in order(tmp_path, [KEYS[:7], KEYS[7:]]).itertuples():
+        pair = PairShard(row.shard)[row.row]
+        assert (pair.video, pair.first_frame) == (row.video, row.first_frame)
+
+
+def test_one_pair_twice_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"video2 has two pairs that begin at frame 18"):
+        order(tmp_path, [KEYS, [("video2", 18)]])
+
+
+def test_nothing_to_merge_is_refused_in_a_sentence(tmp_path):
+    with pytest.raises(InputError, match="no pairs to merge"):
+        order(tmp_path, [[], []])
+    assert not (tmp_path / "sets.parquet").exists()
+
+
+def test_the_command_says_how_many_pairs_from_how_many_videos(tmp_path):
+    app = typer.Typer()
+    commands.register(app)
+    out = tmp_path / "sets.parquet"
+    run = CliRunner().invoke(
+        app, [str(shard(tmp_path / "a.arrow", KEYS)), "--seed", "3", "--out", str(out)]
+    )
+    assert run.exit_code == 0
+    assert run.output.startswith("60 pairs from 12 videos")

@@ -1,0 +1,105 @@
+import copy
+from pathlib import Path
+
+import pytest
+import yaml
+
+from trackssl.config import Config, Mining, config_schema, load_config, load_settings, parse
+from trackssl.errors import InputError
+
+REPOSITORY = Path(__file__).parents[1]
+CONFIGS = ["config.yaml", "config/paper.yaml", "config/my_videos.yaml"]
+
+
+@pytest.fixture
+def values() -> dict:
+    return copy.deepcopy(yaml.safe_load((REPOSITORY / "config.yaml").read_text()))
+
+
+@pytest.mark.parametrize("path", CONFIGS)
+def test_every_config_of_the_project_is_valid(path: str) -> None:
+    assert load_config(REPOSITORY / path).name == Path(path).stem.replace("config", "miniature")
+
+
+def test_the_schema_in_the_workflow_is_the_one_of_the_models() -> None:
+    written = (REPOSITORY / "workflow/schemas/config.schema.yaml").read_text()
+    assert written == config_schema(), "run: trackssl config-schema > workflow/schemas/..."
+
+
+def test_the_paper_config_says_what_the_defaults_say() -> None:
+    paper = load_config(REPOSITORY / "config/paper.yaml")
+    defaults = Config(name="paper", videos=paper.videos, torch_threads=8)
+    assert paper == defaults
+
+
+def test_a_setting_absent_from_the_config_has_the_papers_value(values: dict) -> None:
+    assert "hessian_threshold" not in values["mining"]
+    assert parse(Config, values, "config").mining.hessian_threshold == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "sentence"),
+    [
+        ("mining.patchpx", 99, "'mining.patchpx' is not a known key"),
+        (
+            "mining.patch_px",
+            "99",
+            "'mining.patch_px' is '99', but: input should be a valid integer",
+        ),
+        ("mining.patch_px", 1000, "must not exceed the frame's height or width"),
+        ("mining.min_flow_px", -1.0, "'mining.min_flow_px' is -1.0, but: input should be greater"),
+        ("pretraining.sets.1_5m.size", 5000, "list them from small to large"),
+        ("pretraining.sets.1_5m.iterations", 7, "exactly one of iterations and epochs"),
+        ("networks", {"a": {"init": "pairs", "set": "9m"}}, "there is no set '9m'"),
+        ("networks", {"a": {"init": "readapted", "after": "b"}}, "no network 'b' to start from"),
+        ("networks", {"a": {"init": "readapted", "after": "a"}}, "leads back to itself"),
+        ("networks", {"a": {"init": "pairs"}}, "init 'pairs' needs 'set'"),
+        ("methods", {"both": {"networks": ["scratch", "lost"]}}, "there is no network 'lost'"),
+        ("methods", {"un.dotted": {"networks": ["scratch"]}}, "un.dotted"),
+        ("name", None, "'name' is None"),
+    ],
+)
+def test_an_impossible_config_is_refused_with_key_and_remedy(
+    values: dict, path: str, value: object, sentence: str
+) -> None:
+    *parents, key = path.split(".")
+    section = values
+    for parent in parents:
+        section = section[parent]
+    section[key] = value
+    with pytest.raises(InputError) as refused:
+        parse(Config, values, "config.yaml")
+    assert sentence in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_repeated_networks_of_a_method_take_different_seeds() -> None:
+    config = load_config(REPOSITORY / "config/paper.yaml")
+    assert config.members("scratch_ensemble_3", 2) == [
+        ("scratch", 6),
+        ("scratch", 7),
+        ("scratch", 8),
+    ]
+    assert config.members("unsup_ensemble_2", 2) == [("unsup_1_5m", 2), ("unsup_5m", 2)]
+
+
+def test_a_chain_of_readaptations_knows_its_set_and_length() -> None:
+    config = load_config(REPOSITORY / "config/paper.yaml")
+    assert config.chain("unsup_5m_iterative")[0] == "unsup_5m"
+    assert len(config.chain("unsup_5m_iterative")) == 3
+    assert config.pair_set("unsup_5m_iterative") == "5m"
+    assert config.pair_set("scratch") is None
+
+
+def test_settings_come_inline_or_from_a_section_or_from_a_whole_config(tmp_path: Path) -> None:
+    section = tmp_path / "mining.yaml"
+    section.write_text("patch_px: 99\n")
+    whole = str(REPOSITORY / "config.yaml")
+    assert load_settings(Mining, None, "mining") == Mining()
+    assert load_settings(Mining, '{"patch_px": 99}', "mining").patch_px == 99
+    assert load_settings(Mining, str(section), "mining").patch_px == 99
+    assert load_settings(Mining, whole, "mining").frame_height_px == 240
+    with pytest.raises(InputError, match="not valid JSON"):
+        load_settings(Mining, "{patch_px: 99}", "mining")
+    with pytest.raises(InputError, match="cannot be read as YAML"):
+        load_settings(Mining, str(tmp_path / "absent.yaml"), "mining")

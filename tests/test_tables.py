@@ -1,0 +1,61 @@
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from trackssl.errors import InputError
+from trackssl.report.publish import publish_table
+from trackssl.report.terminal import render
+from trackssl.report.voc_map import paper_value
+from trackssl.tables import FIRST_COLUMNS, LAST_COLUMNS, read_csv, summarise, write_results
+
+
+def row(method: str, seed: int, value: float) -> dict:
+    return {
+        "run": "test", "data": "miniworld", "split": "val", "method": method, "pairs": 300,
+        "rounds": 0, "members": 1, "seed": seed, "items": 100, "mAP": value, "fish": value / 3,
+        "paper_value": None, "paper_source": "", "comparable": "false", "protocol": "a test",
+    }  # fmt: skip
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    path = tmp_path / "voc_map.csv"
+    write_results(path, [row("scratch", 0, 10.0), row("scratch", 1, 14.0), row("ours", 0, 20.0)])
+    return path
+
+
+def test_a_results_table_begins_and_ends_with_the_columns_of_all_tables(table: Path) -> None:
+    columns = list(read_csv(table).columns)
+    assert columns == [*FIRST_COLUMNS, "mAP", "fish", *LAST_COLUMNS]
+
+
+def test_a_summary_holds_mean_and_sample_spread_over_seeds(table: Path) -> None:
+    summary = summarise(read_csv(table), ["mAP"]).set_index("method")
+    assert summary.loc["scratch", "mAP_mean"] == 12
+    assert summary.loc["scratch", "mAP_std"] == pytest.approx(8**0.5)
+    assert summary.loc["scratch", "seeds"] == 2
+    assert pd.isna(summary.loc["ours", "mAP_std"])
+
+
+def test_the_published_page_says_that_the_miniature_is_not_the_paper(table: Path) -> None:
+    page, metrics = table.with_suffix(".md"), table.with_suffix(".json")
+    publish_table(table, page, metrics)
+    assert "Not comparable with the paper's numbers" in page.read_text()
+    assert "| scratch | 300 | 0 | 1 | 1 | 14.00 |" in page.read_text()
+    assert '"mAP": 12.0' in metrics.read_text()
+
+
+def test_every_value_of_the_paper_has_a_source() -> None:
+    assert paper_value("voc_map", "unsup_ensemble_3", "mAP") == (52, "abstract of arXiv 1505.00687")
+    assert paper_value("voc_map", "unsup_1_5m", "mAP")[1].startswith("unconfirmed")
+    assert paper_value("voc_map", "our_own_idea", "mAP") == (None, "")
+
+
+def test_the_terminal_shows_a_row_each(table: Path) -> None:
+    assert render(table).row_count == 3
+
+
+def test_an_absent_table_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot be read as a CSV table"):
+        read_csv(tmp_path / "absent.csv")

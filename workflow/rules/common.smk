@@ -1,0 +1,122 @@
+# The typed config of this run, and the few lookups that the rules share.
+import json
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+import trackssl.config
+from trackssl.errors import InputError
+
+try:
+    RUN = trackssl.config.parse(trackssl.config.Config, config, "config")
+except InputError as error:
+    raise WorkflowError(str(error)) from None
+
+# A results folder belongs to one run: another name in it stops here, before any job.
+RUN_FILE = Path("results/run.json")
+if (
+    RUN_FILE.exists()
+    and (found := json.loads(RUN_FILE.read_text())["name"]) != RUN.name
+):
+    raise WorkflowError(
+        f"results/ here belongs to the run '{found}', but this config is of the run '{RUN.name}'; "
+        f"give it a folder of its own: snakemake --directory runs/{RUN.name} --configfile ..."
+    )
+
+# A job is the command itself (exec), not a shell around it, and ends when Snakemake does: one that
+# outlived a killed Snakemake would still write when it is started again.
+shell.prefix("export TRACKSSL_END_WITH_PARENT=1; exec ")
+
+CONDA = "../../envs/trackssl.yaml"
+SHARDS = [f"{shard:04d}" for shard in range(RUN.videos.shards)]
+
+
+def settings(section):
+    """One section of the config as JSON: the rule that takes it reruns when it changes, and only it."""
+    return getattr(RUN, section).model_dump_json()
+
+
+def modules(*names):
+    """Modules that a cheap rule lists as input, so that an edit of them makes its table anew."""
+    return [str(Path(workflow.basedir) / "src" / "trackssl" / name) for name in names]
+
+
+def any_of(names):
+    """Wildcard constraint: one of the names; of none, one that nothing matches."""
+    return "|".join(names) or "(?!)"
+
+
+def networks_of(*inits):
+    """Names of the networks that start in one of these ways."""
+    return [name for name, network in RUN.networks.items() if network.init in inits]
+
+
+def members(wildcards):
+    """(network, seed) of each member of a method's row."""
+    return RUN.members(wildcards.method, int(wildcards.seed))
+
+
+def member_features(split):
+    """Input function: the features of a method's members on one split."""
+    return lambda wildcards: [
+        f"results/detection/features/{network}/seed{seed}/{split}.npy"
+        for network, seed in members(wildcards)
+    ]
+
+
+def pretraining_settings(wildcards):
+    """The ranking settings with this network's set alone, so that another set's edit reruns nothing."""
+    name = RUN.pair_set(wildcards.network)
+    section = RUN.pretraining
+    return section.model_copy(
+        update={"sets": {name: section.sets[name]}}
+    ).model_dump_json()
+
+
+def initial_weights(wildcards):
+    """The file that a network's convolutions come from; none for a random start."""
+    network = RUN.networks[wildcards.network]
+    if network.init in ("pairs", "readapted"):
+        return f"results/pretraining/{wildcards.network}/seed{wildcards.seed}/weights.safetensors"
+    return network.path or []
+
+
+def initial_options(wildcards, input):
+    """The options of `trackssl finetune` that say where the convolutions come from."""
+    init = RUN.networks[wildcards.network].init
+    if input.weights:
+        return f"--init weights --weights '{input.weights}'"
+    return f"--init {init}"
+
+
+def voc_rows():
+    """What `trackssl voc-map` needs to know of each row: method, seed, its AP and its networks."""
+    return [
+        {
+            "method": method,
+            "seed": seed,
+            "ap": f"results/detection/methods/{method}/seed{seed}/ap.csv",
+            "networks": [
+                f"results/detection/networks/{network}/seed{member}/weights.safetensors"
+                for network, member in RUN.members(method, seed)
+            ],
+        }
+        for method in RUN.methods
+        for seed in RUN.seeds
+    ]
+
+
+def readapted_weights(wildcards):
+    """The fine-tuned network that a readaptation starts from."""
+    before = RUN.networks[wildcards.network].after
+    return (
+        f"results/detection/networks/{before}/seed{wildcards.seed}/weights.safetensors"
+    )
+
+
+wildcard_constraints:
+    shard=r"\d+",
+    seed=r"\d+",
+    network=any_of(RUN.networks),
+    method=any_of(RUN.methods),
+    split=any_of(dict.fromkeys([RUN.voc.train_split, RUN.voc.test_split])),

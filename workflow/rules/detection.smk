@@ -1,0 +1,214 @@
+# Convolutions -> R-CNN on PASCAL VOC -> devkit files and AP. Networks are trained once, methods join
+# the features of one or more of them.
+
+
+rule fetch_voc:
+    input:
+        run=ancient("results/run.json"),
+    output:
+        index="resources/voc/index.json",
+    log:
+        "logs/fetch_voc.log",
+    benchmark:
+        "benchmarks/fetch_voc.tsv"
+    conda:
+        CONDA
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=240,
+        downloads=1,
+    params:
+        settings=settings("voc"),
+        recipe=1,
+    message:
+        "Bringing PASCAL VOC in place and checking its annotations"
+    shell:
+        "trackssl fetch-voc --settings {params.settings:q} --out {output.index:q} > {log:q} 2>&1"
+
+
+rule propose_windows:
+    input:
+        voc="resources/voc/index.json",
+    output:
+        proposals="results/detection/proposals/{split}.arrow",
+    log:
+        "logs/propose_windows/{split}.log",
+    benchmark:
+        "benchmarks/propose_windows/{split}.tsv"
+    conda:
+        CONDA
+    threads: 16
+    resources:
+        mem_mb=8000,
+        runtime=240,
+    params:
+        settings=settings("proposals"),
+        recipe=1,
+    message:
+        "Selective search on VOC {wildcards.split}"
+    shell:
+        "trackssl propose-windows --voc {input.voc:q} --split {wildcards.split}"
+        " --settings {params.settings:q} --processes {threads} --out {output.proposals:q}"
+        " --progress progress/propose_windows/{wildcards.split} > {log:q} 2>&1"
+
+
+rule finetune_detector:
+    input:
+        voc="resources/voc/index.json",
+        proposals=f"results/detection/proposals/{RUN.voc.train_split}.arrow",
+        weights=initial_weights,
+    output:
+        weights="results/detection/networks/{network}/seed{seed}/weights.safetensors",
+        log="results/detection/networks/{network}/seed{seed}/log.jsonl",
+    log:
+        "logs/finetune_detector/{network}_seed{seed}.log",
+    benchmark:
+        "benchmarks/finetune_detector/{network}_seed{seed}.tsv"
+    conda:
+        CONDA
+    threads: RUN.torch_threads
+    resources:
+        mem_mb=16000,
+        runtime=2880,
+        gpu=RUN.gpus,
+    params:
+        init=initial_options,
+        split=RUN.voc.train_split,
+        settings=settings("finetuning"),
+        network=settings("network"),
+        torch_threads=RUN.torch_threads,
+        recipe=1,
+    message:
+        "Fine-tuning {wildcards.network}, seed {wildcards.seed}"
+    shell:
+        "trackssl finetune --voc {input.voc:q} --split {params.split}"
+        " --proposals {input.proposals:q} {params.init} --network {params.network:q}"
+        " --settings {params.settings:q} --seed {wildcards.seed}"
+        " --threads {params.torch_threads} --out {output.weights:q} --log {output.log:q}"
+        " --progress progress/finetune/{wildcards.network}_seed{wildcards.seed} > {log:q} 2>&1"
+
+
+rule extract_features:
+    input:
+        voc="resources/voc/index.json",
+        proposals="results/detection/proposals/{split}.arrow",
+        weights="results/detection/networks/{network}/seed{seed}/weights.safetensors",
+    output:
+        features=temp("results/detection/features/{network}/seed{seed}/{split}.npy"),
+    log:
+        "logs/extract_features/{network}_seed{seed}_{split}.log",
+    benchmark:
+        "benchmarks/extract_features/{network}_seed{seed}_{split}.tsv"
+    conda:
+        CONDA
+    threads: RUN.torch_threads
+    resources:
+        mem_mb=16000,
+        runtime=1440,
+        gpu=RUN.gpus,
+    params:
+        layer=RUN.svm.layer,
+        context_px=RUN.finetuning.context_px,
+        torch_threads=RUN.torch_threads,
+        recipe=1,
+    message:
+        "Features of {wildcards.network}, seed {wildcards.seed}, on VOC {wildcards.split}"
+    shell:
+        "trackssl extract-features --weights {input.weights:q} --voc {input.voc:q}"
+        " --split {wildcards.split} --proposals {input.proposals:q} --layer {params.layer}"
+        " --threads {params.torch_threads} --out {output.features:q} > {log:q} 2>&1"
+
+
+rule train_svms:
+    input:
+        voc="resources/voc/index.json",
+        proposals=f"results/detection/proposals/{RUN.voc.train_split}.arrow",
+        features=member_features(RUN.voc.train_split),
+    output:
+        svms="results/detection/methods/{method}/seed{seed}/svms.safetensors",
+    log:
+        "logs/train_svms/{method}_seed{seed}.log",
+    benchmark:
+        "benchmarks/train_svms/{method}_seed{seed}.tsv"
+    conda:
+        CONDA
+    threads: RUN.torch_threads
+    resources:
+        mem_mb=16000,
+        runtime=1440,
+    params:
+        split=RUN.voc.train_split,
+        settings=settings("svm"),
+        features=lambda wildcards, input: " ".join(
+            f"--features '{f}'" for f in input.features
+        ),
+        torch_threads=RUN.torch_threads,
+        recipe=1,
+    message:
+        "SVMs of {wildcards.method}, seed {wildcards.seed}"
+    shell:
+        "trackssl train-svms --voc {input.voc:q} --split {params.split}"
+        " --proposals {input.proposals:q} {params.features} --settings {params.settings:q}"
+        " --threads {params.torch_threads} --out {output.svms:q} > {log:q} 2>&1"
+
+
+rule detect:
+    input:
+        voc="resources/voc/index.json",
+        proposals=f"results/detection/proposals/{RUN.voc.test_split}.arrow",
+        svms="results/detection/methods/{method}/seed{seed}/svms.safetensors",
+        features=member_features(RUN.voc.test_split),
+    output:
+        detections=directory("results/detection/methods/{method}/seed{seed}/detections"),
+    log:
+        "logs/detect/{method}_seed{seed}.log",
+    benchmark:
+        "benchmarks/detect/{method}_seed{seed}.tsv"
+    conda:
+        CONDA
+    threads: RUN.torch_threads
+    resources:
+        mem_mb=16000,
+        runtime=480,
+    params:
+        split=RUN.voc.test_split,
+        settings=settings("svm"),
+        features=lambda wildcards, input: " ".join(
+            f"--features '{f}'" for f in input.features
+        ),
+        torch_threads=RUN.torch_threads,
+        recipe=1,
+    message:
+        "Detecting with {wildcards.method}, seed {wildcards.seed}"
+    shell:
+        "trackssl detect-windows --svms {input.svms:q} --voc {input.voc:q}"
+        " --split {params.split} --proposals {input.proposals:q} {params.features}"
+        " --settings {params.settings:q} --threads {params.torch_threads}"
+        " --out {output.detections:q} > {log:q} 2>&1"
+
+
+rule score_detections:
+    input:
+        voc="resources/voc/index.json",
+        detections="results/detection/methods/{method}/seed{seed}/detections",
+        code=modules("detection/average_precision.py", "datasets/voc.py", "tables.py"),
+    output:
+        ap="results/detection/methods/{method}/seed{seed}/ap.csv",
+    log:
+        "logs/score_detections/{method}_seed{seed}.log",
+    conda:
+        CONDA
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        devkit=RUN.voc.devkit,
+        year=RUN.voc.year,
+        split=RUN.voc.test_split,
+    message:
+        "Average precision of {wildcards.method}, seed {wildcards.seed}"
+    shell:
+        "trackssl voc-ap --detections {input.detections:q} --devkit {params.devkit:q}"
+        " --year {params.year} --split {params.split} --out {output.ap:q} > {log:q} 2>&1"
