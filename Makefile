@@ -5,6 +5,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
 export PATH := $(BIN):$(PATH)
+# Where Python may not keep compiled modules, each of a run's hundred commands compiles PyTorch anew.
+unexport PYTHONDONTWRITEBYTECODE
 # make setup TORCH=cpu takes PyTorch's CPU wheels (a tenth of the size) where their index answers.
 # Their hashes are not in the lock: they stand under another version, such as 2.15.0+cpu.
 TORCH ?= default

@@ -49,7 +49,7 @@ def test_a_setting_absent_from_the_config_has_the_papers_value(values: dict) -> 
         ("mining.patch_px", 1000, "must not exceed the frame's height or width"),
         ("mining.min_flow_px", -1.0, "'mining.min_flow_px' is -1.0, but: input should be greater"),
         ("pretraining.sets.1_5m.size", 5000, "list them from small to large"),
-        ("pretraining.sets.1_5m.iterations", 7, "exactly one of iterations and epochs"),
+        ("pretraining.sets.1_5m.epochs", 7, "exactly one of iterations and epochs"),
         ("networks", {"a": {"init": "pairs", "set": "9m"}}, "there is no set '9m'"),
         ("networks", {"a": {"init": "readapted", "after": "b"}}, "no network 'b' to start from"),
         ("networks", {"a": {"init": "readapted", "after": "a"}}, "leads back to itself"),

@@ -141,6 +141,13 @@ class Pretraining(Section):
             "epochs and half of the run; our deviation: the paper's numbers contradict each other."
         ),
     )
+    hard_share: Share = Field(
+        1.0,
+        description=(
+            "Of the hard phase's negatives, so many are the hardest, the others random. The paper: "
+            "all; with few videos that collapses the features, and a half does not."
+        ),
+    )
     learning_rate: float = Field(0.001, gt=0, description="Of the weights; biases take twice it.")
     momentum: float = Field(0.9, ge=0, lt=1, description="Of the stochastic gradient descent.")
     weight_decay: float = Field(5e-4, ge=0, description="Of the weights; none on biases.")

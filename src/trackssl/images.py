@@ -27,7 +27,7 @@ def decode_image(data: bytes, name: str, mode: int = cv2.IMREAD_COLOR) -> Image:
     image = cv2.imdecode(np.frombuffer(data, np.uint8), mode) if data else None
     if image is None:
         raise InputError(f"{name}: this is not an image that can be decoded; replace or remove it.")
-    return image
+    return np.asarray(image, np.uint8)
 
 
 def encode_jpeg(image: Image, quality: int = 90) -> bytes:

@@ -67,6 +67,7 @@ rule finetune_detector:
         "benchmarks/finetune_detector/{network}_seed{seed}.tsv"
     conda:
         CONDA
+    priority: 10 # the longest chain of the graph: iterative fine-tuning
     threads: RUN.torch_threads
     resources:
         mem_mb=16000,

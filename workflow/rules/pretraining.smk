@@ -16,6 +16,7 @@ rule pretrain:
         network=any_of(networks_of("pairs")),
     conda:
         CONDA
+    priority: 10 # the longest chain of the graph: iterative fine-tuning
     threads: RUN.torch_threads
     resources:
         mem_mb=16000,
@@ -53,6 +54,7 @@ rule readapt:
         network=any_of(networks_of("readapted")),
     conda:
         CONDA
+    priority: 10 # the longest chain of the graph: iterative fine-tuning
     threads: RUN.torch_threads
     resources:
         mem_mb=16000,

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from trackssl.boxes import Boxes, overlaps
+from trackssl.boxes import overlaps
 from trackssl.config import Svm
 from trackssl.datasets.voc import VocIndex
 from trackssl.detection.detection_files import detection_lines, detections_path
@@ -17,20 +17,23 @@ from trackssl.detection.windows import image_windows
 from trackssl.files import whole_file
 
 
-def select(scores: NDArray[np.float32], boxes: Boxes, settings: Svm) -> NDArray[np.int64]:
+def select(
+    scores: NDArray[np.float32], covers: NDArray[np.bool_], settings: Svm
+) -> NDArray[np.int64]:
     """Rows that are detections of one class in one image, best first.
 
-    Scores (N,), boxes (N, 4): those of at least `min_score`, without any that overlaps a better one
-    more than `nms_overlap`, at most `max_detections_per_image`. R-CNN cuts the list before the
-    suppression instead, and raises its threshold when a class has more than 40 an image.
+    Scores (N,); covers (N, N): which windows overlap which more than `nms_overlap`. Taken are those
+    of at least `min_score` that no better one covers, at most `max_detections_per_image`. R-CNN
+    cuts the list before the suppression instead, and raises its threshold when a class has more
+    than 40 an image.
     """
     ranking = np.argsort(-scores, kind="stable")
     left = ranking[scores[ranking] >= settings.min_score]
     kept: list[int] = []
     while len(left) and len(kept) < settings.max_detections_per_image:
-        kept.append(int(left[0]))
-        others = left[1:]
-        left = others[overlaps(boxes[left[:1]], boxes[others])[0] <= settings.nms_overlap]
+        best, others = left[0], left[1:]
+        kept.append(int(best))
+        left = others[~covers[best, others]]
     return np.array(kept, np.int64)
 
 
@@ -58,8 +61,9 @@ def detect_windows(
             rows = np.arange(start + objects, start := start + len(boxes))
             boxes = boxes[objects:]
             scores = svms.scores(features[rows])
+            covers = overlaps(boxes, boxes) > settings.nms_overlap
             for file, of_class in zip(files, scores.T.copy(), strict=True):
-                best = select(of_class, boxes, settings)
+                best = select(of_class, covers, settings)
                 file.write(detection_lines(image, of_class[best], boxes[best]))
                 found += len(best)
     return found

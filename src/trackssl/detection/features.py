@@ -8,7 +8,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 from rich.console import Console
 from rich.progress import track
 from torch import nn
@@ -69,13 +68,13 @@ def extract_features(
     other images. Raises InputError for weights of another use, or values beyond half precision.
     """
     cv2.setNumThreads(1)
-    fabric = Fabric(accelerator="auto", devices=1)
-    torch.use_deterministic_algorithms(fabric.device.type == "cpu")
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    torch.use_deterministic_algorithms(device.type == "cpu")
     detector, network, finetuning = load_detector(weights)
-    detector.to(fabric.device)
+    detector.to(device)
 
     def features(crops: np.ndarray) -> np.ndarray:
-        images = fabric.to_device(torch.from_numpy(crops)).permute(0, 3, 1, 2)
+        images = torch.from_numpy(crops).to(device).permute(0, 3, 1, 2)
         return detector.features(images, layer).half().cpu().numpy()  # type: ignore[operator]
 
     with torch.inference_mode(), whole_file(out) as part:

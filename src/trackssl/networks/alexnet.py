@@ -40,6 +40,7 @@ CONVOLUTIONS = {
 CONVOLUTION_STD = 0.01
 FULLY_CONNECTED_STD = 0.005
 CLASSIFIER_STD = 0.01  # R-CNN
+NARROW_INPUT_SCALE = 64.0  # about the standard deviation of an image's values in 0..255
 MIN_NORM = 1e-6
 
 
@@ -91,20 +92,27 @@ class Convolutions(nn.Module):
         self.pool5_features = before * pool5_size(input_px) ** 2
 
     def _initialise(self, name: str, layer: nn.Conv2d | nn.Linear, std: float, bias: float) -> None:
-        """Add a layer with weights N(0, std): the paper's std at full width, He et al.'s below.
+        """Add a layer: weights N(0, std) and biases as in the paper; below full width as He et al.
 
-        The paper's std lets a narrow network's signal die: its loss never leaves the margin.
+        The paper's std lets a narrow network's signal die, also when scaled by the fan-in: its loss
+        never leaves the margin. With He's std, biases of 1 make the first steps blow up.
         """
-        if self.width < 1 and name != "classifier":
-            std = math.sqrt(2 / layer.weight[0].numel())
+        if self.width < 1:
+            bias = 0.0
+            std = std if name == "classifier" else math.sqrt(2 / layer.weight[0].numel())
         draws = torch.Generator().manual_seed(derive_seed(self.seed, "init", name))
         nn.init.normal_(layer.weight, 0.0, std, generator=draws)
         nn.init.constant_(layer.bias, bias)  # type: ignore[arg-type]
         self.add_module(name, layer.to(memory_format=torch.channels_last))  # quicker on CPUs
 
     def preprocess(self, images: Tensor) -> Tensor:
-        """(N, 3, H, W) uint8 BGR -> float32 minus the mean colour, Caffe's range of about +-128."""
-        return images.to(self.mean.dtype, memory_format=torch.channels_last) - self.mean
+        """(N, 3, H, W) uint8 BGR -> float32 minus the mean colour, Caffe's range of about +-128.
+
+        Below full width, where He's initial weights keep the input's scale through all layers, it
+        is brought to about +-2: else fine-tuning at the paper's rate diverges within ten steps.
+        """
+        x = images.to(self.mean.dtype, memory_format=torch.channels_last) - self.mean
+        return x / NARROW_INPUT_SCALE if self.width < 1 else x
 
     def pool5(self, images: Tensor) -> Tensor:
         """(N, 3, H, W) uint8 BGR -> (N, C, h, w) float32; h, w as `pool5_size` says."""

@@ -9,6 +9,7 @@ import typer
 def register(app: typer.Typer) -> None:
     """Add the commands of this stage."""
     app.command("merge-pairs", rich_help_panel="Pairs")(merge_pairs)
+    app.command("show-pairs", rich_help_panel="Pairs")(show_pairs)
 
 
 def merge_pairs(
@@ -24,3 +25,20 @@ def merge_pairs(
 
     pairs, videos = sets.merge_pairs(shards, seed, out)
     typer.echo(f"{pairs} pairs from {videos} videos: {out}")
+
+
+def show_pairs(
+    pairs: Annotated[Path, typer.Argument(help="Arrow file of pairs.")],
+    out: Annotated[Path, typer.Option(help="PNG to write.")],
+    columns: Annotated[int, typer.Option(min=1, help="Pairs beside each other.")] = 6,
+    rows: Annotated[int, typer.Option(min=1, help="Pairs below each other.")] = 8,
+    patch_px: Annotated[int, typer.Option(min=16, help="Side of a drawn patch.")] = 96,
+    seed: Annotated[int, typer.Option(help="Of the choice of pairs.")] = 0,
+) -> None:
+    """Draw pairs taken at random on one sheet: first patch left, the tracked one right.
+
+    Example: trackssl show-pairs pairs.arrow --out sheet.png
+    """
+    from trackssl.pairs import sheet
+
+    sheet.write_sheet(pairs, out, columns, rows, patch_px, seed)

@@ -25,9 +25,10 @@ def contact_sheet(shard: PairShard, columns: int, rows: int, patch_px: int, seed
         y, x = GAP_PX + place // columns * height, GAP_PX + place % columns * width
         for side, jpeg in enumerate(shard.jpegs(int(index))):
             patch = decode_image(jpeg, f"patch of pair {index}")
-            patch = cv2.resize(patch, (patch_px, patch_px), interpolation=cv2.INTER_AREA)
             left = x + side * patch_px
-            sheet[y : y + patch_px, left : left + patch_px] = patch
+            sheet[y : y + patch_px, left : left + patch_px] = cv2.resize(
+                patch, (patch_px, patch_px), interpolation=cv2.INTER_AREA
+            )
     return sheet
 
 

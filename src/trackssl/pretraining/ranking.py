@@ -4,7 +4,8 @@
 
 The anchor x is a pair's first patch, x+ its second one, and x- is one of K negatives: patches of
 the batch, first or second ones, from another video. At first they are drawn at random, later they
-are the K with the highest loss.
+are the K with the highest loss, or `hard_share` of them are (an option; the released code mixes
+too).
 
 Where the paper is silent, ours: the loss is the mean over all chosen (pair, negative), K a pair
 (the released code divides by a constant and takes both patches of a pair as anchors in turn); an
@@ -34,19 +35,29 @@ class RankingResult(NamedTuple):
 
 
 def choose_negatives(
-    similarity: Tensor, candidate: Tensor, negatives: int, hard: bool, generator: torch.Generator
+    similarity: Tensor,
+    candidate: Tensor,
+    negatives: int,
+    hard_share: float,
+    generator: torch.Generator,
 ) -> Tensor:
     """Mark K candidates a row: (B, P) cosines, (B, P) bool -> (B, P) bool.
 
-    The hardest are the most similar ones, as the loss grows with the cosine. Random ones are drawn
-    on the CPU, so that every device takes the same.
+    `hard_share` of the K are the hardest, which are the most similar ones, as the loss grows with
+    the cosine; the others are drawn at random, on the CPU, so that every device takes the same.
     """
-    if hard:
-        order = similarity.detach()
-    else:
-        order = torch.rand(similarity.shape, generator=generator).to(similarity.device)
-    order = order.masked_fill(~candidate, -torch.inf)
-    best = order.topk(min(negatives, order.shape[1]), dim=1).indices  # (B, K)
+    hard = round(hard_share * negatives)
+    chosen = _mark_largest(similarity.detach(), candidate, hard)
+    if hard < negatives:
+        draws = torch.rand(similarity.shape, generator=generator).to(similarity.device)
+        chosen = chosen | _mark_largest(draws, candidate & ~chosen, negatives - hard)
+    return chosen
+
+
+def _mark_largest(values: Tensor, candidate: Tensor, count: int) -> Tensor:
+    """Mark the `count` largest values of the candidates of each row, or all if there are fewer."""
+    order = values.masked_fill(~candidate, -torch.inf)
+    best = order.topk(min(count, order.shape[1]), dim=1).indices  # (B, count)
     return torch.zeros_like(candidate).scatter(1, best, True) & candidate
 
 
@@ -70,7 +81,8 @@ def ranking_loss(
             "more videos or raise pretraining.batch_pairs."
         )
     similarity = first @ patches.T  # (B, 2B)
-    chosen = choose_negatives(similarity, candidate, settings.negatives, hard, generator)
+    hard_share = settings.hard_share if hard else 0.0
+    chosen = choose_negatives(similarity, candidate, settings.negatives, hard_share, generator)
     positive = (first * last).sum(dim=1, keepdim=True)  # (B, 1)
     losses = F.relu(similarity - positive + settings.margin) * chosen  # (B, 2B)
     count = chosen.sum()
