@@ -12,14 +12,18 @@ from trackssl.files import whole_file
 FIRST_COLUMNS = (
     "run", "data", "split", "method", "pairs", "rounds", "members", "seed", "items",
 )  # fmt: skip
+TABLE_DIGITS = 6
 LAST_COLUMNS = ("paper_value", "paper_source", "comparable", "protocol")
 
 
-def write_csv(path: Path, rows: Sequence[Mapping[str, Any]] | pd.DataFrame) -> None:
-    """Write rows as CSV; floats get six significant digits, absent values stay empty."""
+def write_csv(
+    path: Path, rows: Sequence[Mapping[str, Any]] | pd.DataFrame, digits: int | None = None
+) -> None:
+    """Write rows as CSV; floats have so many significant digits, or as many as they need."""
     table = rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(list(rows))
+    float_format = f"%.{digits}g" if digits else None
     with whole_file(path) as part:
-        table.to_csv(part, index=False, float_format="%.6g", lineterminator="\n")
+        table.to_csv(part, index=False, float_format=float_format, lineterminator="\n")
 
 
 def write_results(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -27,7 +31,7 @@ def write_results(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     table = pd.DataFrame(list(rows))
     outer = (*FIRST_COLUMNS, *LAST_COLUMNS)
     metrics = [column for column in table.columns if column not in outer]
-    write_csv(path, table[[*FIRST_COLUMNS, *metrics, *LAST_COLUMNS]])
+    write_csv(path, table[[*FIRST_COLUMNS, *metrics, *LAST_COLUMNS]], TABLE_DIGITS)
 
 
 def read_csv(path: Path) -> pd.DataFrame:

@@ -34,8 +34,8 @@ def test_a_box_becomes_edges_from_zero_and_parts_are_no_objects():
     ("box", "edges"),
     [
         (corners(1.5, 2.25, 10.75, 12), [0.5, 1.25, 10.75, 12]),
-        (corners(0, 0, 30, 20), [0, 0, 30, 20]),
-        (corners(1, 1, 30.5, 20.9), [0, 0, 30, 20]),
+        (corners(0, 0, 30, 20), [-1, -1, 30, 20]),
+        (corners(1, 1, 30.5, 20.75), [0, 0, 30.5, 20.75]),
         (corners(5, 5, 5, 5), [4, 4, 5, 5]),
     ],
 )

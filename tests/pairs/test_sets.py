@@ -67,7 +67,8 @@ def test_the_command_says_how_many_pairs_from_how_many_videos(tmp_path):
     commands.register(app)
     out = tmp_path / "sets.parquet"
     run = CliRunner().invoke(
-        app, [str(shard(tmp_path / "a.arrow", KEYS)), "--seed", "3", "--out", str(out)]
+        app,
+        ["merge-pairs", str(shard(tmp_path / "a.arrow", KEYS)), "--seed", "3", "--out", str(out)],
     )
     assert run.exit_code == 0
     assert run.output.startswith("60 pairs from 12 videos")

@@ -18,6 +18,17 @@ def test_the_papers_scale_is_planned_in_20_s_and_4000_jobs_with_no_data_present(
     assert seconds <= 20
 
 
+def test_the_miniature_has_every_row_of_the_paper_but_imagenet(pipeline) -> None:
+    shutil.copy(REPOSITORY / "config.yaml", pipeline.folder)
+    code, output = pipeline.run("--dry-run", "results/voc_map.csv")
+    assert code == 0, output
+    rows = set(re.findall(r"results/detection/methods/(\w+)/seed0/ap.csv", output))
+    assert rows == {
+        "scratch", "unsup_1_5m", "unsup_5m", "unsup_8m", "unsup_5m_iterative_1",
+        "unsup_5m_iterative", "scratch_ensemble_3", "unsup_ensemble_2", "unsup_ensemble_3",
+    }  # fmt: skip
+
+
 def test_one_config_file_is_one_run_never_merged_with_another(pipeline) -> None:
     shutil.copy(REPOSITORY / "config.yaml", pipeline.folder)
     code, output = pipeline.run(

@@ -117,10 +117,10 @@ def parse_annotation(data: bytes, name: str) -> Annotation:
 
 
 def _box(element: Element, width: int, height: int, name: str) -> np.ndarray:
-    """One object's box as edges from 0, cut at the image.
+    """One object's box as edges from 0, as it stands: scores depend on each pixel.
 
     Real files hold fractions, and a corner may start at 0 or lie in a fraction of the last pixel:
-    that is inside. The boxes of a person's parts are nested deeper and never seen here.
+    that counts as inside. The boxes of a person's parts are nested deeper and never seen here.
     """
     found = element.find("bndbox")
     corners = ("xmin", "ymin", "xmax", "ymax")
@@ -131,9 +131,10 @@ def _box(element: Element, width: int, height: int, name: str) -> np.ndarray:
             f"{name}: {given} lies outside the image of {width} x {height} pixels; correct the "
             "box, or <size> if that is wrong."
         )
-    edges = np.clip(from_voc(np.array(box))[0], 0, [width, height, width, height])
-    if edges[2] <= edges[0] or edges[3] <= edges[1]:
-        raise InputError(f"{name}: {given} has no area; xmin < xmax and ymin < ymax are needed.")
+    edges = from_voc(np.array(box))[0]
+    seen = np.clip(edges, 0, [width, height, width, height])
+    if seen[2] <= seen[0] or seen[3] <= seen[1]:
+        raise InputError(f"{name}: {given} has no area; xmin <= xmax and ymin <= ymax are needed.")
     return edges
 
 

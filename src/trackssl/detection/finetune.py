@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from trackssl import __version__
+from trackssl.checkpoint import Checkpoint, Log
 from trackssl.config import Finetuning, Network
 from trackssl.datasets.voc import VocIndex
 from trackssl.detection.crops import ImageStore, cut_batch
@@ -34,7 +35,6 @@ from trackssl.networks import (
     save_weights,
 )
 from trackssl.networks.build import Init
-from trackssl.pretraining.checkpoint import Checkpoint, Log
 from trackssl.randomness import derive_seed
 
 

@@ -92,7 +92,7 @@ def _propose_chunk(task: tuple[Path, list[str]], devkit: Devkit, settings: Propo
         image = read_image(devkit.image_path(name))
         height, width = image.shape[:2]
         known = devkit.annotation(name)
-        if (known.boxes > [width, height, width, height]).any():
+        if (known.boxes[:, 2:] >= [width + 1, height + 1]).any():
             raise InputError(
                 f"{devkit.annotation_path(name)}: describes an image of {known.width} x "
                 f"{known.height} pixels, but it is {width} x {height}; restore the matching file."

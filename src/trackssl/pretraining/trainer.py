@@ -18,12 +18,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as ProgressBar
 from torch import nn
 
+from trackssl.checkpoint import Checkpoint, Log
 from trackssl.config import Pretraining
 from trackssl.errors import InputError
 from trackssl.files import Progress
 from trackssl.networks.alexnet import RankingNetwork, parameter_groups
 from trackssl.pairs.dataset import Batch, PairDataset
-from trackssl.pretraining.checkpoint import Checkpoint, Log
 from trackssl.pretraining.ranking import RankingResult, ranking_loss
 from trackssl.pretraining.schedule import Schedule
 from trackssl.randomness import derive_seed

@@ -60,13 +60,16 @@ def voc_map(
 
 def show_table(
     table: Annotated[Path, typer.Argument(help="A results table, such as results/voc_map.csv.")],
+    every_metric: Annotated[
+        bool, typer.Option("--every-metric", help="All metrics, such as the AP of each class.")
+    ] = False,
 ) -> None:
     """Print a results table for reading: `trackssl show-table results/voc_map.csv`."""
     from rich.console import Console
 
     from trackssl.report.terminal import render
 
-    Console().print(render(table))
+    Console().print(render(table, every_metric))
 
 
 def publish_table(

@@ -11,8 +11,11 @@ from trackssl.tables import read_csv
 SHOWN = ("method", "pairs", "rounds", "members", "seed")
 
 
-def render(path: Path) -> Table:
-    """The table with its metrics, its first row's data and protocol as title and caption."""
+def render(path: Path, every_metric: bool = False) -> Table:
+    """The headline metric of each row, or every one, such as each class's AP.
+
+    The paper's values stand beside it only where the two can be compared.
+    """
     table = read_csv(path)
     metrics = metric_names(table)
     first = table.iloc[0]
@@ -20,11 +23,19 @@ def render(path: Path) -> Table:
         title=f"{path.stem}, run {first['run']}: {first['data']} {first['split']}",
         caption=_caption(first),
     )
-    for name in (*SHOWN, *metrics):
-        drawn.add_column(name, justify="left" if name == "method" else "right")
+    shown = metrics if every_metric else metrics[:1]
+    for name in (*SHOWN, *shown):
+        drawn.add_column(name, justify="left" if name == "method" else "right", no_wrap=True)
+    beside_paper = bool(table["comparable"].all()) and not every_metric
+    if beside_paper:
+        drawn.add_column("paper", justify="right")
+        drawn.add_column("source of the paper's")
     for _, row in table.iterrows():
-        cells = [_number(row[name]) for name in metrics]
-        drawn.add_row(*(str(row[name]) for name in SHOWN), *cells)
+        cells = [str(row[name]) for name in SHOWN] + [_number(row[name]) for name in shown]
+        if beside_paper:
+            source = "" if pd.isna(row["paper_source"]) else row["paper_source"]
+            cells += [_number(row["paper_value"]), source]
+        drawn.add_row(*cells)
     return drawn
 
 

@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 
 from trackssl.config import Network, Section, Voc
 from trackssl.errors import InputError
-from trackssl.tables import read_csv, summarise, write_csv, write_results
+from trackssl.tables import TABLE_DIGITS, read_csv, summarise, write_csv, write_results
 
 
 class Row(Section):
@@ -96,5 +96,5 @@ def write_voc_map(
     images = json.loads(index.read_text(encoding="utf-8"))["splits"][voc.test_split]["images"]
     write_results(out, voc_map_rows(rows, name, voc, network, len(images)))
     table = read_csv(out)
-    write_csv(summary, summarise(table, ["mAP"]))
+    write_csv(summary, summarise(table, ["mAP"]), TABLE_DIGITS)
     return table
