@@ -13,7 +13,6 @@ import trackssl.pretraining.commands
 import trackssl.report.commands
 import trackssl.videos.commands
 from trackssl import __version__
-from trackssl.config import config_schema
 from trackssl.errors import InputError
 from trackssl.processes import end_with_parent
 
@@ -38,12 +37,6 @@ def _options(
     ),
 ) -> None:
     """Options of every command."""
-
-
-@app.command("config-schema", rich_help_panel="Report")
-def print_config_schema() -> None:
-    """Print the JSON schema of the config file, as YAML."""
-    typer.echo(config_schema(), nl=False)
 
 
 for stage in (

@@ -1,6 +1,5 @@
 """Features of all windows of a split, written a few images at a time."""
 
-import io
 import json
 import sys
 from pathlib import Path
@@ -33,25 +32,16 @@ def load_detector(path: Path) -> tuple[nn.Module, Network, Finetuning]:
     network = parse(Network, settings["network"], str(path))
     finetuning = parse(Finetuning, settings["finetuning"], str(path))
     classes = len(json.loads(metadata["classes"])) + 1
-    detector = (
-        _empty_torchvision_detector(classes)
-        if metadata["init"] == "torchvision"
-        else DetectorNetwork(classes, network.width, network.input_px)
-    )
+    detector: nn.Module
+    if metadata["init"] == "torchvision":
+        # Imported here, as torchvision takes seconds to load and most runs do without it.
+        from trackssl.networks.torchvision_alexnet import TorchvisionDetector
+
+        detector = TorchvisionDetector(classes)
+    else:
+        detector = DetectorNetwork(classes, network.width, network.input_px)
     load_network(detector, path, DETECTOR)
     return detector.eval(), network, finetuning
-
-
-def _empty_torchvision_detector(classes: int) -> nn.Module:
-    """torchvision's architecture with random weights: its detector wants some to begin."""
-    from torchvision.models import alexnet
-
-    from trackssl.networks.torchvision_alexnet import TorchvisionDetector
-
-    weights = io.BytesIO()
-    torch.save(alexnet().state_dict(), weights)
-    weights.seek(0)
-    return TorchvisionDetector(classes, 0, 0.0, weights)  # type: ignore[arg-type]
 
 
 def extract_features(

@@ -39,9 +39,9 @@ def build_detector(
                 "to 1 or leave the torchvision rows out."
             )
         # Imported here, as torchvision takes seconds to load and most runs do without it.
-        from trackssl.networks.torchvision_alexnet import TorchvisionDetector
+        from trackssl.networks.torchvision_alexnet import TorchvisionDetector, read_state
 
-        return TorchvisionDetector(classes, seed, dropout, weights)
+        return TorchvisionDetector(classes, seed, dropout, read_state(weights))
     network = DetectorNetwork(classes, width, input_px, seed, dropout)
     if init == "weights":
         if weights is None:

@@ -18,17 +18,23 @@ _LAYER_ENDS = {"pool5": 0, "fc6": 3, "fc7": 6}  # where a layer ends in torchvis
 class TorchvisionDetector(nn.Module):
     """torchvision's AlexNet with a new last layer: (N, 3, H, W) uint8 BGR -> (N, classes) scores.
 
-    Its weights come from `weights`, a .pth file as torchvision publishes it, or by its download.
-    Raises InputError when they cannot be had.
+    Its weights are `state`, torchvision's own names and tensors (see `read_state`), or random.
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, classes: int, seed: int, dropout: float, weights: Path | None) -> None:
+    def __init__(
+        self,
+        classes: int,
+        seed: int = 0,
+        dropout: float = 0.5,
+        state: dict[str, Tensor] | None = None,
+    ) -> None:
         super().__init__()
         network = alexnet(dropout=dropout)
-        network.load_state_dict(_read(weights))
+        if state is not None:
+            network.load_state_dict(state)
         last = nn.Linear(4096, classes)
         draws = torch.Generator().manual_seed(derive_seed(seed, "init", "classifier"))
         nn.init.normal_(last.weight, 0.0, CLASSIFIER_STD, generator=draws)
@@ -54,8 +60,11 @@ class TorchvisionDetector(nn.Module):
         return self.classifier(self.features(images, "fc7"))
 
 
-def _read(weights: Path | None) -> dict[str, Tensor]:
-    """The state dict of torchvision's AlexNet, from a file or by download."""
+def read_state(weights: Path | None) -> dict[str, Tensor]:
+    """Tensors of torchvision's AlexNet, from a .pth file as it publishes them or by its download.
+
+    Raises InputError when they cannot be had.
+    """
     if weights is None:
         try:
             return dict(

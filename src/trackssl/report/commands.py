@@ -12,6 +12,7 @@ def register(app: typer.Typer) -> None:
     app.command("voc-map", rich_help_panel="Report")(voc_map)
     app.command("show-table", rich_help_panel="Report")(show_table)
     app.command("publish-table", rich_help_panel="Report")(publish_table)
+    app.command("config-schema", rich_help_panel="Report")(config_schema)
 
 
 def start_run(
@@ -63,13 +64,18 @@ def show_table(
     every_metric: Annotated[
         bool, typer.Option("--every-metric", help="All metrics, such as the AP of each class.")
     ] = False,
+    svg: Annotated[Path | None, typer.Option(help="Also draw it, as SVG.")] = None,
 ) -> None:
     """Print a results table for reading: `trackssl show-table results/voc_map.csv`."""
     from rich.console import Console
 
+    from trackssl.files import write_text
     from trackssl.report.terminal import render
 
-    Console().print(render(table, every_metric))
+    console = Console(record=svg is not None)
+    console.print(render(table, every_metric))
+    if svg:
+        write_text(svg, console.export_svg(title=f"trackssl show-table {table}"))
 
 
 def publish_table(
@@ -81,3 +87,10 @@ def publish_table(
     from trackssl.report.publish import publish_table
 
     publish_table(table, markdown, metrics)
+
+
+def config_schema() -> None:
+    """Print the JSON schema of the config file, as YAML: `trackssl config-schema`."""
+    from trackssl import config
+
+    typer.echo(config.config_schema(), nl=False)

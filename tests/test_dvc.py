@@ -1,0 +1,11 @@
+import subprocess
+import sys
+from pathlib import Path
+
+REPOSITORY = Path(__file__).parents[1]
+
+
+def test_dvc_knows_the_run_and_a_page_for_each_published_table() -> None:
+    command = [str(Path(sys.executable).with_name("dvc")), "stage", "list", "--name-only"]
+    listed = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    assert listed.stdout.split() == ["pipeline", "table@voc_map"]
