@@ -65,9 +65,9 @@ rule finetune_detector:
         "logs/finetune_detector/{network}_seed{seed}.log",
     benchmark:
         "benchmarks/finetune_detector/{network}_seed{seed}.tsv"
+    priority: 10  # the longest chain of the graph: iterative fine-tuning
     conda:
         CONDA
-    priority: 10 # the longest chain of the graph: iterative fine-tuning
     threads: RUN.torch_threads
     resources:
         mem_mb=16000,

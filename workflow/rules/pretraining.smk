@@ -14,9 +14,9 @@ rule pretrain:
         "benchmarks/pretrain/{network}_seed{seed}.tsv"
     wildcard_constraints:
         network=any_of(networks_of("pairs")),
+    priority: 10  # the longest chain of the graph: iterative fine-tuning
     conda:
         CONDA
-    priority: 10 # the longest chain of the graph: iterative fine-tuning
     threads: RUN.torch_threads
     resources:
         mem_mb=16000,
@@ -52,9 +52,9 @@ rule readapt:
         "benchmarks/readapt/{network}_seed{seed}.tsv"
     wildcard_constraints:
         network=any_of(networks_of("readapted")),
+    priority: 10  # the longest chain of the graph: iterative fine-tuning
     conda:
         CONDA
-    priority: 10 # the longest chain of the graph: iterative fine-tuning
     threads: RUN.torch_threads
     resources:
         mem_mb=16000,
