@@ -12,8 +12,13 @@ from trackssl.files import whole_file
 FIRST_COLUMNS = (
     "run", "data", "split", "method", "pairs", "rounds", "members", "seed", "items",
 )  # fmt: skip
-TABLE_DIGITS = 6
 LAST_COLUMNS = ("paper_value", "paper_source", "comparable", "protocol")
+TABLE_DIGITS = 6  # significant ones, of results tables
+
+
+def metric_names(table: pd.DataFrame) -> list[str]:
+    """Columns of a results table that hold metrics, in its order."""
+    return [name for name in table.columns if name not in (*FIRST_COLUMNS, *LAST_COLUMNS)]
 
 
 def write_csv(
@@ -29,9 +34,8 @@ def write_csv(
 def write_results(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write a results table: `FIRST_COLUMNS`, the metrics in the rows' order, `LAST_COLUMNS`."""
     table = pd.DataFrame(list(rows))
-    outer = (*FIRST_COLUMNS, *LAST_COLUMNS)
-    metrics = [column for column in table.columns if column not in outer]
-    write_csv(path, table[[*FIRST_COLUMNS, *metrics, *LAST_COLUMNS]], TABLE_DIGITS)
+    columns = [*FIRST_COLUMNS, *metric_names(table), *LAST_COLUMNS]
+    write_csv(path, table[columns], TABLE_DIGITS)
 
 
 def read_csv(path: Path) -> pd.DataFrame:

@@ -1,5 +1,6 @@
 # The typed config of this run, and the few lookups that the rules share.
 import json
+import shlex
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -85,8 +86,13 @@ def initial_options(wildcards, input):
     """The options of `trackssl finetune` that say where the convolutions come from."""
     init = RUN.networks[wildcards.network].init
     if input.weights:
-        return f"--init weights --weights '{input.weights}'"
+        return f"--init weights --weights {shlex.quote(str(input.weights))}"
     return f"--init {init}"
+
+
+def detector_weights(network, seed):
+    """A fine-tuned network's file."""
+    return f"results/detection/networks/{network}/seed{seed}/weights.safetensors"
 
 
 def voc_rows():
@@ -97,7 +103,7 @@ def voc_rows():
             "seed": seed,
             "ap": f"results/detection/methods/{method}/seed{seed}/ap.csv",
             "networks": [
-                f"results/detection/networks/{network}/seed{member}/weights.safetensors"
+                detector_weights(network, member)
                 for network, member in RUN.members(method, seed)
             ],
         }
@@ -108,10 +114,7 @@ def voc_rows():
 
 def readapted_weights(wildcards):
     """The fine-tuned network that a readaptation starts from."""
-    before = RUN.networks[wildcards.network].after
-    return (
-        f"results/detection/networks/{before}/seed{wildcards.seed}/weights.safetensors"
-    )
+    return detector_weights(RUN.networks[wildcards.network].after, wildcards.seed)
 
 
 wildcard_constraints:

@@ -6,14 +6,9 @@ from typing import Any
 import pandas as pd
 
 from trackssl.files import write_json, write_text
-from trackssl.tables import FIRST_COLUMNS, LAST_COLUMNS, read_csv
+from trackssl.tables import metric_names, read_csv
 
 SHOWN = ("method", "pairs", "rounds", "members", "seed")
-
-
-def metric_names(table: pd.DataFrame) -> list[str]:
-    """Columns of a results table that hold metrics, in its order."""
-    return [name for name in table.columns if name not in (*FIRST_COLUMNS, *LAST_COLUMNS)]
 
 
 def publish_table(path: Path, markdown: Path, metrics: Path) -> None:

@@ -5,10 +5,8 @@ from pathlib import Path
 import pandas as pd
 from rich.table import Table
 
-from trackssl.report.publish import metric_names
-from trackssl.tables import read_csv
-
-SHOWN = ("method", "pairs", "rounds", "members", "seed")
+from trackssl.report.publish import SHOWN
+from trackssl.tables import metric_names, read_csv
 
 
 def render(path: Path, every_metric: bool = False) -> Table:
