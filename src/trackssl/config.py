@@ -73,13 +73,34 @@ class Mining(Section):
     min_flow_px: float = Field(0.5, gt=0, description="A point that moves more is moving.")
     min_moving_share: Share = Field(0.25, description="Fewer moving points: noise, rejected.")
     max_moving_share: Share = Field(0.75, description="More moving points: camera, rejected.")
+    mask_people: bool = Field(
+        False, description="As IDT's option: people found by HOG tell nothing of the camera."
+    )
     patch_px: int = Field(227, ge=16, description="Side of the window.")
+    windows_per_frame: int = Field(
+        1, ge=1, description="At most so many windows of one frame, fullest first; the paper: one."
+    )
+    max_window_overlap: Share = Field(
+        0.3, description="Intersection over union of two windows of one frame, at most; ours."
+    )
     track_frames: int = Field(30, ge=1, description="The second patch is this many frames later.")
+    track_padding: float = Field(
+        0.5,
+        ge=0,
+        le=4,
+        description="What KCF sees around the box, in sides of the box; 1.5 as published.",
+    )
     min_track_score: float = Field(
-        0.3,
-        ge=-1,
-        le=1,
-        description="Tracks whose appearance correlates less between two frames are dropped; ours.",
+        5.0,
+        ge=0,
+        description="A track is lost when its peak to sidelobe ratio falls below; the paper: none.",
+    )
+    min_points_kept: Share = Field(
+        0.6,
+        description=(
+            "Of a window's moving points that flow can follow, so many must end in the tracked "
+            "box (and three at least be followed), or the track is dropped; ours, 0 for not so."
+        ),
     )
     jpeg_quality: int = Field(90, ge=1, le=100, description="Of the stored patches.")
 

@@ -75,7 +75,7 @@ def test_one_command_gives_the_file_of_the_two(mined, real_data, tmp_path):
 def test_the_windows_and_counts_are_plain_tables(mined):
     windows = pd.read_parquet(mined / "p.parquet")
     assert list(windows) == [
-        "video", "path", "first_frame", "x", "y", "w", "h", "points", "moving_points",
+        "video", "path", "first_frame", "x", "y", "w", "h", "points", "moving_points", "followed",
     ]  # fmt: skip
     counts = json.loads((mined / "p.json").read_text())
     assert counts["windows"] == len(windows) and counts["videos"] == 3

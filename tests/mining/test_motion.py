@@ -47,9 +47,12 @@ def test_the_motion_is_the_objects_own_in_px():
     )
 
 
-def test_a_still_scene_does_not_move():
+@pytest.mark.parametrize("flow", ["dis", "farneback"])
+def test_noise_on_a_still_scene_does_not_move_it(flow):
+    noise = np.random.default_rng(3).integers(-2, 3, scene(1).shape)
     points = interest_points(scene(1))
-    assert point_motion(scene(1), scene(1), points, Mining()).max() < 0.05
+    motion = point_motion(scene(1), (scene(1) + noise).astype(np.uint8), points, Mining(flow=flow))
+    assert np.mean(motion > 0.5) < 0.02
 
 
 def test_no_points_have_no_motion():
@@ -57,7 +60,7 @@ def test_no_points_have_no_motion():
 
 
 def test_few_matches_fit_no_camera():
-    before = np.random.default_rng(0).uniform(0, 200, (50, 2)).astype(np.float32)
+    before = np.random.default_rng(0).uniform(0, 200, (14, 2)).astype(np.float32)
     np.testing.assert_array_equal(camera_homography(before, before + 3), np.eye(3))
 
 
@@ -65,6 +68,68 @@ def test_matches_that_agree_on_nothing_fit_no_camera():
     random = np.random.default_rng(0)
     before, after = random.uniform(0, 9_000, (2, 60, 2)).astype(np.float32)
     np.testing.assert_array_equal(camera_homography(before, after), np.eye(3))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_camera_is_found_under_an_object_that_moves_almost_alike(seed):
+    random = np.random.default_rng(seed)
+    truth = np.array([[1, 0.004, -3], [-0.004, 1, 2], [1e-5, -5e-6, 1]])
+    before = random.uniform(0, [600, 448], (900, 2)).astype(np.float32)
+    after = cv2.perspectiveTransform(before[:, None], truth)[:, 0]
+    after += random.normal(0, 0.1, after.shape).astype(np.float32)
+    on_object = np.abs(before - [300, 224]).max(axis=1) < 190
+    after[on_object] += np.float32([1.2, 0])
+    rim = np.abs(before / [600, 448] - 0.5).max(axis=1) > 0.375
+    grid = np.float32([(x, y) for x in (0, 300, 599) for y in (0, 224, 447)])[:, None]
+    found = camera_homography(before, after, rim)
+    apart = cv2.perspectiveTransform(grid, found) - cv2.perspectiveTransform(grid, truth)
+    assert np.abs(apart).max() < 0.3
+
+
+@pytest.mark.parametrize("flow", ["dis", "farneback"])
+def test_a_repeated_frame_does_not_move_at_all(flow):
+    points = interest_points(scene(1))
+    assert not point_motion(scene(1), scene(1).copy(), points, Mining(flow=flow)).any()
+
+
+@pytest.mark.parametrize("flow", ["dis", "farneback"])
+def test_flat_frames_do_not_move(flow):
+    flat = np.full((240, 320), 80, np.uint8)
+    points = np.array([[5, 5], [319, 239]], np.float32)
+    assert point_motion(flat, flat + 9, points, Mining(flow=flow)).max() < 0.05
+
+
+@pytest.mark.parametrize("flow", ["dis", "farneback"])
+@pytest.mark.parametrize("shape", [(1, 1), (5, 7), (15, 400), (16, 16), (17, 90), (64, 64)])
+def test_tiny_frames_do_no_harm(flow, shape):
+    first, second = scene(1)[: shape[0], : shape[1]], scene(2)[: shape[0], : shape[1]]
+    first, second = (cv2.resize(frame, shape[::-1]) for frame in (first, second))
+    points = np.array([[0, 0], [shape[1] - 1, shape[0] - 1], [shape[1], -2]], np.float32)
+    assert np.isfinite(point_motion(first, second, points, Mining(flow=flow))).all()
+
+
+@pytest.mark.parametrize("size", [(160, 120), (320, 240), (600, 448)])
+def test_the_result_depends_neither_on_other_points_nor_on_what_was_asked_before(size):
+    first, second = (cv2.resize(frame, size) for frame in two_frames((-3.3, -2.4), 0.4)[:2])
+    points = interest_points(first)
+    motion = point_motion(first, second, points, Mining())
+    cv2.setRNGSeed(5)
+    for other in ((20, 16), (160, 120), (320, 240), (600, 448)):
+        point_motion(cv2.resize(second, other), cv2.resize(first, other), points, Mining())
+    np.testing.assert_array_equal(point_motion(first, second, points, Mining()), motion)
+    np.testing.assert_array_equal(point_motion(first, second, points[7:8], Mining()), motion[7:8])
+
+
+def test_people_do_not_count_as_the_camera():
+    wide, crowd = scene(1, 240, 320), scene(2, 240, 340)
+    first, second = wide.copy(), wide.copy()
+    first[:, 60:] = crowd[:, 60:320]
+    second[:, 60:] = crowd[:, 57:317]
+    at = np.array([[200, 120], [25, 120]], np.float32)  # in the crowd, and beside it
+    everyone = np.array([[56, 0, 320, 240]], np.float32)
+    assert (point_motion(first, second, at, Mining()) > 0.5).tolist() == [False, True]
+    masked = point_motion(first, second, at, Mining(), everyone)
+    assert (masked > 0.5).tolist() == [True, False]
 
 
 def test_an_unknown_flow_is_refused():

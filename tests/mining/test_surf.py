@@ -5,7 +5,17 @@ import pytest
 
 from trackssl.mining.surf import interest_points
 
-REFERENCE = ["2007_000027", "2007_000332", "2007_000830", "2007_001299", "car-roundabout", "dog"]
+REFERENCE = [
+    *("2007_000027", "2007_000129", "2007_000332", "2007_000491", "2007_000636", "2007_000733"),
+    *("2007_000830", "2007_001073", "2007_001299", "2007_001430", "car-roundabout", "dog"),
+]
+
+
+def texture(height: int, width: int) -> np.ndarray:
+    noise = np.random.default_rng(0).integers(0, 256, (height, width), dtype=np.uint8)
+    blurred = [cv2.GaussianBlur(noise, (0, 0), sigma).astype(float) for sigma in (2, 5, 12)]
+    levels = sum((b - b.mean()) / b.std() for b in blurred)
+    return np.clip(64 + 16 * levels, 0, 127).astype(np.uint8)
 
 
 @pytest.mark.real_data
@@ -42,6 +52,30 @@ def test_a_blob_is_found_at_its_middle_and_size():
     x, y, scale, _ = interest_points(grey)[0]
     assert (x, y) == pytest.approx((90, 50), abs=0.5)
     assert 3 < scale < 8  # a disc answers strongest at about radius / sqrt 2
+
+
+def test_rows_and_columns_are_treated_alike():
+    grey = texture(301, 418)
+    points, turned = interest_points(grey, 50), interest_points(grey.T, 50)
+    assert points[:, 2].max() > 20  # all octaves take part
+    np.testing.assert_array_equal(turned[:, 3], points[:, 3])
+    np.testing.assert_allclose(turned[:, [1, 0, 2]], points[:, :3], atol=1e-3)
+
+
+def test_a_shift_by_whole_steps_shifts_the_points():
+    stays, moves = np.full((2, 800, 800), 60, np.uint8)
+    stays[320:460, 320:460] = moves[336:476, 352:492] = texture(140, 140)
+    points, moved = interest_points(stays), interest_points(moves)
+    assert len(points) > 100
+    np.testing.assert_array_equal(moved[:, 2:], points[:, 2:])
+    np.testing.assert_allclose(moved[:, :2], points[:, :2] + [32, 16], atol=1e-3)
+
+
+def test_brightness_changes_nothing_and_contrast_the_responses_by_its_square():
+    grey = texture(200, 300)
+    points, bright = interest_points(grey, 50), interest_points(2 * grey + 1, 200)
+    assert len(points) > 100
+    np.testing.assert_array_equal(bright, points * np.float32([1, 1, 1, 4]))
 
 
 def test_sums_that_leave_32_bits_do_no_harm():

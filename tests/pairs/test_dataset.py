@@ -33,7 +33,7 @@ def pair_list(tmp_path: Path) -> Path:
             jpeg = flat(30 + 9 * number)
             box = (0.0, 0.0, float(SIDE), float(SIDE))
             video = f"video{number % 7}"
-            pairs.append(Pair(video, number, number + 30, box, box, 9, 9, 0.5, jpeg, jpeg))
+            pairs.append(Pair(video, number, number + 30, box, box, 9, 9, 9.0, 1.0, jpeg, jpeg))
             rows.append({"shard": str(path), "row": row, "video": video, "first_frame": number})
         write_pairs(path, pairs, {}, {})
     pd.DataFrame(rows).to_parquet(tmp_path / "sets.parquet", index=False)
@@ -121,7 +121,7 @@ def test_a_bad_patch_is_named_by_shard_and_row(pair_list: Path) -> None:
     box = (0.0, 0.0, 1.0, 1.0)
     good, bad = flat(99), b"no jpeg"
     pairs = [
-        Pair("v", 0, 30, box, box, 9, 9, 0.5, good, bad if i == 4 else good) for i in range(13)
+        Pair("v", 0, 30, box, box, 9, 9, 9.0, 1.0, good, bad if i == 4 else good) for i in range(13)
     ]
     write_pairs(path, pairs, {}, {})
     dataset = PairDataset(pair_list, 23, 23, SIDE, seed=1)

@@ -13,7 +13,7 @@ KEYS = [(f"video{v}", 18 * i) for v in range(12) for i in range(5)]
 
 def shard(path, keys):
     box = (0, 0, 9, 9)
-    pairs = (Pair(v, f, f + 30, box, box, 9, 9, 0.5, b"a", b"b") for v, f in keys)
+    pairs = (Pair(v, f, f + 30, box, box, 9, 9, 9.0, 1.0, b"a", b"b") for v, f in keys)
     write_pairs(path, pairs, {}, {})
     return path
 

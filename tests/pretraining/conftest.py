@@ -40,7 +40,7 @@ def make_pairs(tmp_path_factory: pytest.TempPathFactory) -> MakePairs:
         pairs = []
         for i in range(count):
             first, last = map(encode_jpeg, textured_pair(i, side))
-            pairs.append(Pair(f"video{i}", 0, 30, box, box, 9, 9, 0.5, first, last))
+            pairs.append(Pair(f"video{i}", 0, 30, box, box, 9, 9, 9.0, 1.0, first, last))
         shard, rows = folder / "0.arrow", range(count)
         write_pairs(shard, pairs, {}, {})
         table = {"shard": str(shard), "row": rows, "video": [p.video for p in pairs]}

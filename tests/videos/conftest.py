@@ -1,4 +1,5 @@
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from fractions import Fraction
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -11,7 +12,46 @@ MakeVideo = Callable[..., Path]
 
 
 @pytest.fixture
-def make_video(tmp_path) -> MakeVideo:
+def encode(tmp_path) -> MakeVideo:
+    """Encodes images of one size as a video; `at` are their times in milliseconds."""
+
+    def write(
+        name: str,
+        images: Sequence[np.ndarray],
+        codec: str = "libx264",
+        pix_fmt: str = "yuv420p",
+        options: dict[str, str] | None = None,
+        at: Sequence[int] | None = None,
+        rotation: int = 0,
+        layout: str = "bgr24",
+        muxer: dict[str, str] | None = None,
+    ) -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with av.open(str(path), "w", options=muxer or {}) as container:
+            stream = container.add_stream(codec, rate=10, options=options or {})
+            first = av.VideoFrame.from_ndarray(np.ascontiguousarray(images[0]), layout)
+            stream.height, stream.width = first.height, first.width
+            stream.pix_fmt = pix_fmt
+            stream.codec_context.thread_count = 1
+            if at:
+                stream.codec_context.time_base = Fraction(1, 1000)
+            if rotation:
+                stream.set_display_rotation(rotation)
+            for k, image in enumerate(images):
+                frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), layout)
+                frame = frame.reformat(format=pix_fmt)
+                if at:
+                    frame.pts, frame.time_base = at[k], Fraction(1, 1000)
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode())
+        return path
+
+    return write
+
+
+@pytest.fixture
+def make_video(encode) -> MakeVideo:
     """Writes a short H.264 video whose frame k is a grey ramp that moves by 8 columns a frame."""
 
     def make(
@@ -22,19 +62,10 @@ def make_video(tmp_path) -> MakeVideo:
         pix_fmt: str = "yuv420p",
         muxer: dict[str, str] | None = None,
     ) -> Path:
-        path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with av.open(str(path), "w", options=muxer or {}) as container:
-            stream = container.add_stream("libx264", rate=10, options={"crf": "18", "g": "10"})
-            stream.width, stream.height, stream.pix_fmt = width, height, pix_fmt
-            stream.codec_context.thread_count = 1
-            ramp = np.tile(np.linspace(0, 255, width).astype(np.uint8), (height, 1))
-            for k in range(frames):
-                image = np.repeat(np.roll(ramp, 8 * k, 1)[..., None], 3, 2)
-                frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), "bgr24")
-                container.mux(stream.encode(frame.reformat(format=pix_fmt)))
-            container.mux(stream.encode())
-        return path
+        ramp = np.tile(np.linspace(0, 255, width).astype(np.uint8), (height, 1))
+        images = [np.repeat(np.roll(ramp, 8 * k, 1)[..., None], 3, 2) for k in range(frames)]
+        options = {"crf": "18", "g": "10"}
+        return encode(name, images, "libx264", pix_fmt, options, muxer=muxer)
 
     return make
 

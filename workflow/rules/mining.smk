@@ -19,7 +19,7 @@ rule mine_patches:
         runtime=480,
     params:
         settings=settings("mining"),
-        recipe=1,
+        recipe=2,
     message:
         "Mining the patches of shard {wildcards.shard}"
     shell:
@@ -47,7 +47,7 @@ rule track_patches:
         runtime=480,
     params:
         settings=settings("mining"),
-        recipe=1,
+        recipe=2,
     message:
         "Tracking the patches of shard {wildcards.shard}"
     shell:

@@ -21,7 +21,7 @@ Pairs = Annotated[Path, typer.Option(help="Arrow file of pairs to write.")]
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this stage."""
-    for function in (mine, mine_patches, track_patches, track, interest_points):
+    for function in (mine, mine_patches, track_patches, show_mining, track, interest_points):
         app.command(function.__name__.replace("_", "-"), rich_help_panel=PANEL)(function)
 
 
@@ -100,6 +100,27 @@ def track_patches(
         counts = stages.track_patches(patches, videos, chosen, out, kept)
         write_json(summary, counts)
     typer.echo(f"{counts['pairs']} pairs from {counts['videos']} videos: {out}")
+
+
+def show_mining(
+    video: Annotated[Path, typer.Argument(help="Video file.")],
+    out: Annotated[Path, typer.Option(help="Film to write, .mp4.")],
+    settings: Settings = None,
+    max_frames: Annotated[
+        int | None, typer.Option(min=1, help="Stop after so many frames.")
+    ] = None,
+    speed: Annotated[float, typer.Option(min=0.01, help="1 is the video's own.")] = 0.5,
+) -> None:
+    """Film what the miner sees: points, windows, tracks, and why the others were rejected.
+
+    Example: trackssl show-mining holiday.mp4 --out annotated.mp4
+    """
+    from trackssl.config import Mining, load_settings
+    from trackssl.mining import show
+
+    chosen = load_settings(Mining, settings, "mining")
+    counts = show.show_mining(video, out, chosen, max_frames, speed)
+    typer.echo(f"{counts['pairs']} pairs of {counts['windows']} windows: {out}")
 
 
 def track(

@@ -13,19 +13,19 @@ import pyarrow.parquet as pq
 from trackssl.config import Mining
 from trackssl.errors import InputError
 from trackssl.files import Progress, whole_file
-from trackssl.images import Image
 from trackssl.mining import miner
 from trackssl.mining.miner import Window
 from trackssl.mining.shards import Video, each_video, read_parquet
 from trackssl.pairs.store import PairShard, write_pairs
-from trackssl.videos.decode import frames
+from trackssl.videos.decode import Frame, read_frames
 
 WINDOW_COLUMNS = [field.name for field in fields(Window)]
 PATCHES = pa.schema(
     [
         ("video", pa.string()),
         ("path", pa.string()),
-        *((name, pa.int32()) for name in WINDOW_COLUMNS),
+        *((name, pa.int32()) for name in WINDOW_COLUMNS if name != "followed"),
+        ("followed", pa.list_(pa.list_(pa.float32(), 2))),
     ]
 )
 
@@ -100,12 +100,13 @@ def read_windows(path: Path) -> dict[str, list[Window]]:
     """The windows of each video from a parquet file. Raises InputError when it is another table."""
     windows: dict[str, list[Window]] = {}
     for row in read_parquet(path, ("video", *WINDOW_COLUMNS)):
+        row["followed"] = tuple(map(tuple, row["followed"]))
         windows.setdefault(row.pop("video"), []).append(Window(**row))
     return windows
 
 
-def _frames(video: Video, settings: Mining) -> Iterator[Image]:
-    return frames(video.path, settings.frame_height_px, settings.frame_width_px)
+def _frames(video: Video, settings: Mining) -> Iterator[Frame]:
+    return read_frames(video.path, settings.frame_height_px, settings.frame_width_px)
 
 
 def _join(parts: Sequence[tuple[Video, Path]], settings: Mining, out: Path) -> None:

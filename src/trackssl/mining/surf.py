@@ -29,22 +29,26 @@ def interest_points(grey: Grey, hessian_threshold: float = 200.0) -> Points:
     for octave in range(OCTAVES):
         sides = [(9 + 6 * layer) << octave for layer in range(LAYERS)]
         step = 1 << octave
-        responses = np.zeros((LAYERS, grey.shape[0] // step, grey.shape[1] // step), np.float32)
+        # Columns 0, step, 2 step ..., then 1, 1 + step ...: what a filter reads lies side by side.
+        sums = integral.reshape(len(integral), -1, step).swapaxes(1, 2).reshape(integral.shape)
+        # Not zeroed: maxima are sought only where all 27 responses are written.
+        responses = np.empty((LAYERS, grey.shape[0] // step, grey.shape[1] // step), np.float32)
         for layer, side in enumerate(sides):
-            _responses(integral, side, step, responses[layer])
-        found.append(_maxima(responses, sides[0], 6 << octave, step, hessian_threshold))
+            _responses(sums, side, step, responses[layer])
+        found.append(_maxima(responses, sides[0], 6 << octave, step, np.float32(hessian_threshold)))
     points = np.concatenate(found)
     return points[np.argsort(-points[:, 3], kind="stable")]
 
 
 @njit(cache=True, nogil=True)
 def _integral(grey):
-    """Sums of all pixels above and left, (H, W) -> (H + 1, W + 1) int32.
+    """Sums of all pixels above and left, (H, W) uint8 -> (H + 1, W + 1 up to whole steps) int32.
 
     Sums of large images wrap around, which the differences that boxes are made of undo.
     """
     height, width = grey.shape
-    integral = np.zeros((height + 1, width + 1), np.int32)
+    coarsest = 1 << (OCTAVES - 1)
+    integral = np.zeros((height + 1, (width // coarsest + 1) * coarsest), np.int32)
     for y in range(height):
         row = np.int32(0)
         for x in range(width):
@@ -54,43 +58,47 @@ def _integral(grey):
 
 
 @njit(cache=True, nogil=True)
-def _responses(integral, side, step, out):
+def _responses(sums, side, step, out):
     """Determinant of the Hessian by box filters of one side, at each step-th pixel, into (h, w).
 
     The three lobes of Dxx lie side by side between the edges 0, 3, 6, 9 (ninths of the side) and
-    span the edges 2 to 7 across; the four of Dxy span 1 to 4 and 5 to 8. Each row of `integral`
-    is combined once for all columns, as the lobes of a filter share their rows.
+    span the edges 2 to 7 across; the four of Dxy span 1 to 4 and 5 to 8. Each row of `sums` is
+    combined once for all columns, as the lobes of a filter share their rows.
+
+    The inner loops compile to vector code because they index slices by the loop variable alone and
+    go to float32 by way of int32 (numba's own sums are int64): 8 times the speed.
     """
-    lobe = side // 3
-    e1, e2, e4 = round(side / 9), round(2 * side / 9), round(4 * side / 9)
-    e5, e7, e8 = round(5 * side / 9), round(7 * side / 9), round(8 * side / 9)
-    weight = np.float32(1 / (lobe * (e7 - e2)))
-    weight_xy = np.float32(1 / ((e4 - e1) * (e4 - e1)))
-    rows = (integral.shape[0] - 1 - side) // step + 1
-    columns = (integral.shape[1] - 1 - side) // step + 1
+    e = [round(ninths * side / 9) for ninths in range(10)]
+    weight = np.float32(1 / (e[3] * (e[7] - e[2])))
+    weight_xy = np.float32(1 / ((e[4] - e[1]) * (e[4] - e[1])))
     margin = side // 2 // step
-    width = integral.shape[1]
+    width = sums.shape[1]
     xx, yy, xy = np.empty(width, np.int32), np.empty(width, np.int32), np.empty(width, np.int32)
-    for i in range(rows):
-        s = integral[i * step :]
-        r0, r1, r2, r3, r4 = s[0], s[e1], s[e2], s[lobe], s[e4]
-        r5, r6, r7, r8, r9 = s[e5], s[2 * lobe], s[e7], s[e8], s[side]
+    x0, x3, x6, x9 = xx, _from(e[3], xx, step), _from(e[6], xx, step), _from(e[9], xx, step)
+    y2, y7 = _from(e[2], yy, step), _from(e[7], yy, step)
+    z1, z4 = _from(e[1], xy, step), _from(e[4], xy, step)
+    z5, z8 = _from(e[5], xy, step), _from(e[8], xy, step)
+    for i in range(out.shape[0] - side // step + 1):
+        s = sums[i * step :]
+        r0, r1, r2, r3, r4 = s[0], s[e[1]], s[e[2]], s[e[3]], s[e[4]]
+        r5, r6, r7, r8, r9 = s[e[5]], s[e[6]], s[e[7]], s[e[8]], s[e[9]]
         for x in range(width):
             xx[x] = r7[x] - r2[x]
-            yy[x] = (r9[x] - r0[x]) - np.int32(3) * (r6[x] - r3[x])
+            yy[x] = (r9[x] - r0[x]) - 3 * (r6[x] - r3[x])
             xy[x] = (r4[x] - r1[x]) - (r8[x] - r5[x])
         target = out[i + margin, margin:]
-        for j in range(columns):
-            x = j * step
-            dxx = (xx[x + side] - xx[x]) - np.int32(3) * (xx[x + 2 * lobe] - xx[x + lobe])
-            dyy = yy[x + e7] - yy[x + e2]
-            dxy = (xy[x + e4] - xy[x + e1]) - (xy[x + e8] - xy[x + e5])
-            a, b, c = (
-                np.float32(dxx) * weight,
-                np.float32(dyy) * weight,
-                np.float32(dxy) * weight_xy,
-            )
-            target[j] = a * b - DXY_WEIGHT * c * c
+        for j in range(out.shape[1] - side // step + 1):
+            dxx = np.int32((x9[j] - x0[j]) - 3 * (x6[j] - x3[j]))
+            dyy = np.int32(y7[j] - y2[j])
+            dxy = np.int32((z4[j] - z1[j]) - (z8[j] - z5[j]))
+            c = np.float32(dxy) * weight_xy
+            target[j] = np.float32(dxx) * weight * (np.float32(dyy) * weight) - DXY_WEIGHT * c * c
+
+
+@njit(cache=True, nogil=True)
+def _from(edge, row, step):
+    """Every step-th column from an edge on, of a row whose columns are sorted as in `sums`."""
+    return row[edge % step * (row.size // step) + edge // step :]
 
 
 @njit(cache=True, nogil=True)
@@ -98,25 +106,31 @@ def _maxima(responses, side, side_step, step, threshold):
     """Maxima of 3 x 3 x 3 above the threshold, (5, h, w) -> (N, 4) x, y, scale, response."""
     layers, height, width = responses.shape
     found = []
+    maybe = np.empty(width, np.bool_)
     for layer in range(1, layers - 1):
         centre = side + layer * side_step
         margin = (centre + side_step) // 2 // step + 1
         # A filter's response lies at the pixel left of its true middle when its side is even.
         shift = (centre - 1) * 0.5 - centre // 2 // step * step
+        near = responses[layer - 1 : layer + 2]
         for y in range(margin, height - margin):
-            row = responses[layer, y]
+            row, up, down = near[1, y, margin:], near[1, y - 1, margin:], near[1, y + 1, margin:]
+            left, right = near[1, y, margin - 1 :], near[1, y, margin + 1 :]
+            finer, coarser = near[0, y, margin:], near[2, y, margin:]
+            peak = maybe[margin:]
+            for j in range(width - 2 * margin):
+                v = row[j]
+                beside = (v > left[j]) & (v > right[j]) & (v > up[j]) & (v > down[j])
+                peak[j] = (v > threshold) & beside & (v > finer[j]) & (v > coarser[j])
             for x in range(margin, width - margin):
-                value = row[x]
-                if value <= threshold:
+                if not maybe[x]:
                     continue
-                cube = responses[layer - 1 : layer + 2, y - 1 : y + 2, x - 1 : x + 2]
-                if _is_maximum(cube, value):
+                cube = near[:, y - 1 : y + 2, x - 1 : x + 2]
+                if _is_maximum(cube):
                     inside, dx, dy, ds = _interpolate(cube)
                     if inside:
-                        scale = 1.2 / 9 * (centre + ds * side_step)
-                        found.append(
-                            ((x + dx) * step + shift, (y + dy) * step + shift, scale, value)
-                        )
+                        px, py = (x + dx) * step + shift, (y + dy) * step + shift
+                        found.append((px, py, 1.2 / 9 * (centre + ds * side_step), cube[1, 1, 1]))
     points = np.empty((len(found), 4), np.float32)
     for i in range(len(found)):
         points[i, 0], points[i, 1], points[i, 2], points[i, 3] = found[i]
@@ -124,11 +138,11 @@ def _maxima(responses, side, side_step, step, threshold):
 
 
 @njit(cache=True, nogil=True)
-def _is_maximum(cube, value):
+def _is_maximum(cube):
     for i in range(3):
         for j in range(3):
             for k in range(3):
-                if cube[i, j, k] >= value and not (i == 1 and j == 1 and k == 1):
+                if cube[i, j, k] >= cube[1, 1, 1] and not (i == 1 and j == 1 and k == 1):
                     return False
     return True
 

@@ -17,7 +17,7 @@ import pyarrow as pa
 from trackssl.errors import InputError
 from trackssl.files import whole_file
 
-SCHEMA_VERSION = "1"
+SCHEMA_VERSION = "2"
 BATCH_ROWS = 1024  # what a reader touches to reach one row, and what a writer holds
 
 Box = tuple[float, float, float, float]  # x, y, w, h in pixels of the resized frame
@@ -32,6 +32,7 @@ SCHEMA = pa.schema(
         ("points", pa.int32()),
         ("moving_points", pa.int32()),
         ("track_score", pa.float32()),
+        ("points_kept", pa.float32()),
         ("first_jpeg", pa.large_binary()),
         ("last_jpeg", pa.large_binary()),
     ]
@@ -49,7 +50,8 @@ class Pair:
     last_box: Box
     points: int  # interest points of the first frame
     moving_points: int  # those in the first box that move
-    track_score: float  # lowest correlation between consecutive frames, -1..1
+    track_score: float  # lowest peak to sidelobe ratio of the filter's response
+    points_kept: float | None  # share of the followed points that end in the last box, 0..1
     first_jpeg: bytes
     last_jpeg: bytes
 
@@ -125,7 +127,7 @@ class PairShard:
     def jpegs(self, index: int) -> tuple[bytes, bytes]:
         """The two patches of a pair as JPEG, without reading anything else."""
         batch, row = self._find(index)
-        return batch.column(8)[row].as_py(), batch.column(9)[row].as_py()
+        return batch["first_jpeg"][row].as_py(), batch["last_jpeg"][row].as_py()
 
     def _find(self, index: int) -> tuple[pa.RecordBatch, int]:
         if not 0 <= index < len(self):

@@ -1,15 +1,21 @@
 """Frames of a video file, the same on every machine: one decoder thread, bit-exact scaling."""
 
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import av
 import av.container
+import av.filter
+import cv2
 import numpy as np
-from av.video.reformatter import Interpolation, VideoReformatter
+from av.stream import Disposition
+from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 
 from trackssl.errors import InputError
 from trackssl.images import Image
@@ -21,11 +27,26 @@ CONTAINERS = (
     "mpegvideo,mxf,nut,ogg,rm,swf,webm,wtv,yuv4mpegpipe"
 )
 _OPTIONS = {"protocol_whitelist": "file", "format_whitelist": CONTAINERS}
+
+# A damaged header must not make the decoder take gigabytes.
+MAX_SIDE_PX = 16_384
+MAX_PIXELS = 64_000_000
+_LIMIT = {"max_pixels": str(MAX_PIXELS)}
+
+# Without accurate rounding the result depends on the CPU's instructions. The bilinear filter widens
+# when it scales down, so that fine patterns fade in place of flickering; the fast one does not.
 _SCALING = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
+_TO_BGR = _SCALING | Interpolation.FULL_CHR_H_INT  # else its tables round down: darker by 1 to 2
+# FFmpeg's numbers of the colour matrices that swscale takes; it refuses frames of any other.
+_MATRICES = (0, 1, 2, 4, 5, 6, 7, 9)
+_UNSPECIFIED = 2
+# On this pixel format (grey and alpha as floats) swscale aborts the process.
+_FATAL_FORMATS = ("yaf32be", "yaf32le")
+_STILL = Disposition.attached_pic | Disposition.timed_thumbnails  # cover art is no video
 
 REASONS = (
     "missing file", "empty file", "truncated", "not a video", "no video stream", "no frames",
-    "no permission", "unknown codec",
+    "no permission", "unknown codec", "too large",
 )  # fmt: skip
 
 
@@ -52,33 +73,59 @@ class VideoError(InputError):
         self.reason = reason
 
 
-def frames(path: Path, height_px: int, width_px: int) -> Iterator[Image]:
-    """Every frame, stretched to (height_px, width_px, 3) uint8 BGR, in order of presentation.
+class Frame:
+    """One frame of a video at the wanted size, as planes; its two views are made when asked for.
 
-    A file that breaks off in the middle ends there. Raises VideoError, an InputError that names the
-    file and the reason, when not even one frame can be had.
+    A frame keeps about 1.5 bytes a pixel, and each view from the time when it was first asked for.
     """
-    convert = _Converter(height_px, width_px)
+
+    def __init__(self, planes: av.VideoFrame, turns: int, scaler: VideoReformatter) -> None:
+        """Planar YUV 4:2:0 of full range, and the counter-clockwise quarter turns it still needs.
+
+        `scaler` keeps its tables from frame to frame, so the frames of a video share one.
+        """
+        self._planes, self._turns, self._scaler = planes, turns, scaler
+
+    @classmethod
+    def of(cls, image_bgr: Image) -> "Frame":
+        """A frame of an image (H, W, 3) uint8 BGR."""
+        frame = cls.__new__(cls)
+        frame.bgr = image_bgr
+        frame.grey = np.asarray(cv2.cvtColor(image_bgr, cv2.COLOR_BGR2GRAY), np.uint8)
+        return frame
+
+    @cached_property
+    def grey(self) -> Image:
+        """The luma (H, W) uint8, 0 for black and 255 for white, contiguous."""
+        plane = self._planes.planes[0]
+        rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
+        return np.rot90(rows[: plane.height, : plane.width], self._turns).copy()
+
+    @cached_property
+    def bgr(self) -> Image:
+        """The colours (H, W, 3) uint8 BGR, by the video's own colour matrix, contiguous."""
+        scaled = self._scaler.reformat(
+            self._planes, format="bgr24", interpolation=_TO_BGR, threads=1
+        )
+        return np.ascontiguousarray(np.rot90(scaled.to_ndarray(), self._turns))
+
+
+def read_frames(path: Path, height_px: int, width_px: int) -> Iterator[Frame]:
+    """Every frame, stretched to height_px x width_px, in order of presentation.
+
+    None is left out, repeated or invented, whatever the times that the file gives them; interlaced
+    ones are deinterlaced. A file that breaks off in the middle ends there. Raises VideoError, an
+    InputError that names the file and the reason, when not even one frame can be had.
+    """
+    scale, to_bgr, count = _Scaler(height_px, width_px), VideoReformatter(), 0
     for frame in _decoded(path):
-        yield convert(frame)
-
-
-def frames_at(
-    path: Path, height_px: int, width_px: int, wanted: Collection[int]
-) -> Iterator[tuple[int, Image]]:
-    """The wanted frames as (index, frame), index from 0 as `frames` yields them, ascending.
-
-    All are decoded up to the last wanted one, only the wanted are converted. Those behind the end
-    are left out. Errors as in `frames`.
-    """
-    if not wanted:
-        return
-    convert, chosen, last = _Converter(height_px, width_px), frozenset(wanted), max(wanted)
-    for index, frame in enumerate(_decoded(path)):
-        if index in chosen:
-            yield index, convert(frame)
-        if index >= last:
-            return
+        planes = scale(frame)
+        if planes is None:
+            break
+        yield Frame(planes, _quarter_turns(frame), to_bgr)
+        count += 1
+    if not count:
+        raise VideoError(path, "no frames")
 
 
 def probe(path: Path) -> VideoInfo:
@@ -90,7 +137,7 @@ def probe(path: Path) -> VideoInfo:
         fps = float(stream.average_rate or stream.guessed_rate or 25)
         start = stream.start_time or 0
         try:
-            for packet in container.demux(stream):
+            for packet in _demuxed(container, stream):
                 whole &= not packet.is_corrupt
                 if packet.size and not packet.is_corrupt:
                     stored += 1
@@ -113,20 +160,50 @@ def is_video(path: Path) -> bool:
         return False
 
 
-class _Converter:
-    """Stretches and turns decoded frames; keeps the scaler's tables from frame to frame."""
+class _Scaler:
+    """Decoded frames of any format -> planar YUV 4:2:0 of full range at the wanted size."""
 
     def __init__(self, height_px: int, width_px: int) -> None:
         self.sides = (height_px, width_px)
         self.scaler = VideoReformatter()
 
-    def __call__(self, frame: av.VideoFrame) -> Image:
-        turns = _quarter_turns(frame)
-        height, width = self.sides if turns % 2 == 0 else self.sides[::-1]
-        scaled = self.scaler.reformat(
-            frame, width, height, "bgr24", interpolation=_SCALING, threads=1
+    def __call__(self, frame: av.VideoFrame) -> av.VideoFrame | None:
+        """The frame, not turned yet; None where swscale does not know its pixel format."""
+        height, width = self.sides if _quarter_turns(frame) % 2 == 0 else self.sides[::-1]
+        try:
+            scaled = self._scaled(_sound(frame), width, height)
+            if scaled.planes[0].line_size < 0:  # stored bottom-up, and taken over as it was
+                other = VideoReformatter().reformat(
+                    frame, format="yuv444p", interpolation=_SCALING, threads=1
+                )
+                scaled = self._scaled(other, width, height)
+        except (av.FFmpegError, ValueError):
+            return None
+        return scaled
+
+    def _scaled(self, frame: av.VideoFrame, width: int, height: int) -> av.VideoFrame:
+        colours = frame.format.is_rgb or frame.format.has_palette
+        return self.scaler.reformat(
+            frame,
+            width,
+            height,
+            "yuv420p",
+            dst_colorspace=Colorspace.ITU601 if colours else None,
+            dst_color_range=ColorRange.JPEG,
+            interpolation=_SCALING,
+            threads=1,
         )
-        return np.ascontiguousarray(np.rot90(scaled.to_ndarray(), turns))
+
+
+def _sound(frame: av.VideoFrame) -> av.VideoFrame:
+    """The frame with colour tags that swscale takes. Raises ValueError for a fatal format."""
+    if frame.format.name in _FATAL_FORMATS:
+        raise ValueError(f"swscale cannot take {frame.format.name}")
+    if frame.colorspace not in _MATRICES:
+        frame.colorspace = _UNSPECIFIED
+    if frame.color_range > ColorRange.JPEG:
+        frame.color_range = ColorRange.UNSPECIFIED
+    return frame
 
 
 def _quarter_turns(frame: av.VideoFrame) -> int:
@@ -138,7 +215,7 @@ def _decoded(path: Path) -> Iterator[av.VideoFrame]:
     """Frames as stored. Raises VideoError when there is none; ends where the file breaks off."""
     count = 0
     with _opened(path) as (container, stream):
-        for frame in _until_break(container, stream):
+        for frame in _deinterlaced(_until_break(container, stream)):
             yield frame
             count += 1
     if not count:
@@ -149,9 +226,59 @@ def _until_break(
     container: av.container.InputContainer, stream: av.VideoStream
 ) -> Iterator[av.VideoFrame]:
     with suppress(av.FFmpegError):
-        yield from container.decode(stream)
+        for packet in _demuxed(container, stream):
+            yield from packet.decode()
     with suppress(av.FFmpegError):  # at a break the decoder still holds whole frames
         yield from stream.codec_context.decode(None)
+
+
+def _demuxed(
+    container: av.container.InputContainer, stream: av.VideoStream
+) -> "Iterator[av.Packet[av.VideoStream]]":
+    """The stream's packets; the last is empty and makes the decoder hand out what it still holds.
+
+    Where damage makes further streams appear in mid-file, PyAV 18 raises IndexError at the end.
+    """
+    with suppress(IndexError):
+        yield from container.demux(stream)
+
+
+def _deinterlaced(frames: Iterator[av.VideoFrame]) -> Iterator[av.VideoFrame]:
+    """As many frames in the same order; those flagged as interlaced are made of one moment each."""
+    graph: av.filter.Graph | None = None
+    kind: tuple[Any, ...] = ()
+    for frame in frames:
+        new = (frame.width, frame.height, frame.format.name)
+        if graph and new != kind:
+            yield from _filtered(graph, None)
+            graph = None
+        if graph is None and frame.interlaced_frame and min(frame.width, frame.height) >= 4:
+            graph, kind = _deinterlacer(frame), new
+        yield from _filtered(graph, frame) if graph else (frame,)
+    if graph:
+        yield from _filtered(graph, None)
+
+
+def _deinterlacer(frame: av.VideoFrame) -> av.filter.Graph:
+    """A filter that lets frames pass which are not flagged; it holds one frame back."""
+    graph = av.filter.Graph()
+    graph.threads = 1
+    graph.link_nodes(
+        graph.add_buffer(
+            width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1, 1000)
+        ),
+        graph.add("bwdif", "mode=send_frame:parity=auto:deint=interlaced"),
+        graph.add("buffersink"),
+    ).configure()
+    return graph
+
+
+def _filtered(graph: av.filter.Graph, frame: av.VideoFrame | None) -> Iterator[av.VideoFrame]:
+    """What the filter gives for a frame, and at the end (None) the frames that it still holds."""
+    graph.vpush(frame)
+    with suppress(av.FFmpegError):
+        while True:
+            yield graph.vpull()
 
 
 @contextmanager
@@ -163,23 +290,40 @@ def _opened(path: Path) -> Iterator[tuple[av.container.InputContainer, av.VideoS
         raise VideoError(path, "empty file")
     if not os.access(path, os.R_OK):
         raise VideoError(path, "no permission")
-    with _container(path) as container:
+    with _container(path, _LIMIT) as container:
         stream = container.streams.best("video")
+        if stream and stream.disposition & _STILL:
+            stream = next((s for s in container.streams.video if not s.disposition & _STILL), None)
         if not isinstance(stream, av.VideoStream):
             raise VideoError(path, "no video stream")
-        if stream.codec_context is None:
+        codec = stream.codec_context
+        if codec is None:
             raise VideoError(path, "unknown codec")
-        stream.thread_count = 1
+        if _too_large(codec.width, codec.height) or (not codec.width and _declared_too_large(path)):
+            raise VideoError(path, "too large")
+        codec.options = _LIMIT
+        codec.thread_count = 1
         yield container, stream
 
 
-def _container(path: Path) -> av.container.InputContainer:
+def _too_large(width: int, height: int) -> bool:
+    return max(width, height) > MAX_SIDE_PX or width * height > MAX_PIXELS
+
+
+def _declared_too_large(path: Path) -> bool:
+    """Whether the header names sides over the limit, in place of which FFmpeg gives 0."""
+    with _container(path, {"skip_frame": "all"}) as container:
+        stream = container.streams.best("video")
+        return isinstance(stream, av.VideoStream) and _too_large(stream.width, stream.height)
+
+
+def _container(path: Path, options: dict[str, str]) -> av.container.InputContainer:
     # The second try reads fragments as they come: in a file that breaks off within the head of one,
     # looking ahead for an index fails.
     for more in ({}, {"fflags": "+ignidx"}):
         # The prefix keeps names such as `concat:a` or `take:2.mp4` from being read as protocols.
         with suppress(av.FFmpegError, UnicodeError):
-            return av.open(f"file:{path}", options=_OPTIONS | more)
+            return av.open(f"file:{path}", options=_OPTIONS | options | more)
     raise VideoError(path, "truncated" if _begins_as_mp4(path) else "not a video")
 
 
