@@ -58,7 +58,7 @@ FULL = Effort(
     1,
     None,
     5,
-    10,
+    5,
     3,
     {"library": (30, 20), "tuned": (100, 40), "library_without_ipp": (4, 2)},
     10.0,
@@ -103,15 +103,19 @@ def measure(videos: list[Path], effort: Effort, minutes: float) -> dict[str, Any
 
     cv2.setNumThreads(1)
     settings = Mining.model_validate(DENSER)
-    if len(videos) > effort.every_video:
+    if 1 < effort.every_video < len(videos):
         videos = videos[1 :: effort.every_video]
-    longest = max(videos, key=lambda path: probe(path).seconds)
+    seconds = {path: probe(path).seconds for path in videos}
+    longest = max(videos, key=lambda path: seconds[path])
     figures: dict[str, Any] = _circumstances() | {"quick": effort is QUICK}
     figures["settings"] = settings.model_dump()
     with tempfile.TemporaryDirectory() as folder:
-        if seconds := effort.seconds:
-            videos = [write_loop(path, Path(folder, path.name), seconds) for path in videos]
-        given = list(parts.clips(videos, settings, 1 + effort.updates))
+        if limit := effort.seconds:
+            videos = [
+                write_loop(path, Path(folder, path.name), limit) if seconds[path] > limit else path
+                for path in videos
+            ]
+        given = parts.clips(videos, settings, 1 + effort.updates)
         figures |= parts.surf(given, settings, effort.repeats)
         figures |= parts.motion(given, settings, effort.repeats)
         figures |= parts.kcf(given, settings, "library_without_ipp" in effort.samples)
@@ -144,10 +148,11 @@ def show(figures: dict[str, Any]) -> None:
     title = f"{f['pairs']} pairs of {f['video_minutes']:.1f} min of video, one thread"
     table = Table("miner", "s of CPU", "pairs an hour", "ratio to ours", title=title)
     table.add_row("ours", spread("ours_s"), f"{f['pairs_per_core_hour']:,.0f}", "")
-    for name in ("library", "tuned"):
-        count = f"{f[f'{name}_pairs_per_core_hour']:,.0f}"
-        ratio = spread(f"speedup_over_{name}_chain")
-        table.add_row(f"{name} chain", spread(f"{name}_s"), count, ratio)
+    for name, label in CHAINS.items():
+        if f"{name}_s" in f:
+            count = f"{f[f'{name}_pairs_per_core_hour']:,.0f}"
+            ratio = spread(f"speedup_over_{name}_chain")
+            table.add_row(label, spread(f"{name}_s"), count, ratio)
     ratio = f"1 / {spread('times_bare_decode')}"
     table.add_row("bare decoding", spread("bare_decode_s"), "", ratio)
     console.print(table)

@@ -1,6 +1,6 @@
 """The miner's parts beside what libraries offer for each."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -11,22 +11,30 @@ import numpy as np
 from timing import Spread, Stopwatch, Times, in_turn
 
 from trackssl.config import Mining
+from trackssl.errors import InputError
 from trackssl.mining.kcf import PADDING, Features, Tracker
 from trackssl.mining.motion import point_motion
 from trackssl.mining.surf import interest_points
 from trackssl.videos.decode import Frame, probe, read_frames
 
 
-def clips(paths: Sequence[Path], settings: Mining, length: int) -> Iterator[list[Frame]]:
-    """Consecutive frames from the middle of each video that has so many."""
+def clips(paths: Sequence[Path], settings: Mining, length: int) -> list[list[Frame]]:
+    """Consecutive frames from the middle of each video that has so many.
+
+    Raises InputError when none has.
+    """
     sides = (settings.frame_height_px, settings.frame_width_px)
+    found = []
     for path in paths:
         start = max(0, (probe(path).frames - length) // 2)
         frames = list(islice(read_frames(path, *sides), start, start + length))
+        for frame in frames:
+            _ = frame.grey, frame.bgr  # made here, where no clock is running
         if len(frames) == length:
-            for frame in frames:
-                _ = frame.grey, frame.bgr
-            yield frames
+            found.append(frames)
+    if not found:
+        raise InputError(f"No video has {length} frames; name longer ones by --videos.")
+    return found
 
 
 def surf(given: Sequence[list[Frame]], settings: Mining, repeats: int) -> dict[str, Any]:

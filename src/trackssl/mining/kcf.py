@@ -26,7 +26,7 @@ REGULARISATION = 1e-4
 LEARNING_RATE = 0.02
 HALVE_FROM_PX = 100  # larger targets are tracked at half resolution
 HALVE_AGAIN_FROM_PX = 200  # ours: and huge ones at less, so that their cost is bounded
-MARGIN_CELLS = 4  # around a window: its target often steps by a cell or two
+MARGIN_CELLS = 2  # around a window: its target often steps by a cell or two
 SIDELOBE_CELLS = 5  # the peak and so many cells around it are no sidelobe
 
 Spectrum = NDArray[np.complex64]

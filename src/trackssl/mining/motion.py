@@ -23,6 +23,7 @@ HOMOGRAPHY_LEAD = 1.05  # the same, of a homography over the similarity that it 
 AGREE_PX = 0.5  # IDT's 1 px lets one fit swallow the background and a slow object
 REFINE_PX = (1.0, 0.5, 0.5)
 MIN_INLIERS = 15
+MIN_SUPPORT = 0.35  # of the edge's samples: what the camera's motion must explain to be known
 MIN_SIDE_PX = 16  # of a frame whose flow can be measured
 
 Grey = NDArray[np.uint8]
@@ -39,6 +40,8 @@ def point_motion(
     `points` (N, >=2) float32 begin with x, y in `previous` -> (N,) float32, in pixels. `people`
     (M, 4) x0, y0, x1, y1 of `previous` are left out of the camera's estimation, as in IDT. The
     points do not change each other's result. Equal frames, and frames under 16 px, do not move.
+    Where nothing explains a third of the frame's edge (water, a close-up, blur) the camera is
+    not known, and all points move by infinity: the rule on what moves with the camera rejects them.
     """
     if min(previous.shape) < MIN_SIDE_PX or np.array_equal(previous, current):
         return np.zeros(len(points), np.float32)
@@ -47,7 +50,11 @@ def point_motion(
     if people is not None:
         samples = samples[~_covered(samples, people)]
     rim = np.abs(samples / previous.shape[::-1] - 0.5).max(axis=1) >= 0.5 - RIM_SHARE
-    camera = camera_homography(samples, _moved(samples, flow), rim)
+    targets = _moved(samples, flow)
+    camera = camera_homography(samples, targets, rim)
+    explained = np.linalg.norm(_mapped(samples, camera) - targets, axis=1)[rim] < AGREE_PX
+    if rim.any() and explained.mean() < MIN_SUPPORT:
+        return np.full(len(points), np.inf, np.float32)
     places = points[:, :2].astype(np.float32)
     return np.linalg.norm(_moved(places, flow) - _mapped(places, camera), axis=1)
 
