@@ -12,7 +12,7 @@ import os
 import platform
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -55,15 +55,23 @@ class Effort:
 
 
 FULL = Effort(
-    1,
-    None,
-    5,
-    5,
-    3,
-    {"library": (30, 20), "tuned": (100, 40), "library_without_ipp": (4, 2)},
-    10.0,
+    every_video=1,
+    seconds=None,
+    repeats=5,
+    updates=5,
+    rounds=3,
+    samples={"library": (30, 20), "library_without_ipp": (4, 2), "tuned": (100, 40)},
+    minutes=10.0,
 )
-QUICK = Effort(4, 4.0, 2, 3, 2, {"library": (6, 3), "tuned": (20, 6)}, 1.0)
+QUICK = Effort(
+    every_video=4,
+    seconds=4.0,
+    repeats=2,
+    updates=3,
+    rounds=2,
+    samples={"library": (6, 3), "tuned": (20, 6)},
+    minutes=1.0,
+)
 
 
 def main(
@@ -75,14 +83,18 @@ def main(
     minutes: Annotated[
         float | None, typer.Option(help="Length of the long video whose mining shows the memory.")
     ] = None,
+    rounds: Annotated[
+        int | None, typer.Option(min=1, help="How often the whole miner is measured.")
+    ] = None,
 ) -> None:
     """Measure the mining beside other software."""
     from trackssl.errors import InputError
     from trackssl.files import write_json
 
     effort = QUICK if quick else FULL
+    effort = replace(effort, rounds=rounds or effort.rounds, minutes=minutes or effort.minutes)
     try:
-        figures = measure(_videos(videos), effort, effort.minutes if minutes is None else minutes)
+        figures = measure(_videos(videos), effort) | {"quick": quick}
     except InputError as error:
         typer.secho(f"error: {error}", err=True, fg="red")
         raise typer.Exit(2) from None
@@ -91,7 +103,7 @@ def main(
         write_json(json, figures)
 
 
-def measure(videos: list[Path], effort: Effort, minutes: float) -> dict[str, Any]:
+def measure(videos: list[Path], effort: Effort) -> dict[str, Any]:
     """All figures, flat: ms, s, MiB; ratios `..._over_...` are above 1 where ours is the faster."""
     import cv2
     import parts
@@ -107,7 +119,7 @@ def measure(videos: list[Path], effort: Effort, minutes: float) -> dict[str, Any
         videos = videos[1 :: effort.every_video]
     seconds = {path: probe(path).seconds for path in videos}
     longest = max(videos, key=lambda path: seconds[path])
-    figures: dict[str, Any] = _circumstances() | {"quick": effort is QUICK}
+    figures: dict[str, Any] = _circumstances()
     figures["settings"] = settings.model_dump()
     with tempfile.TemporaryDirectory() as folder:
         if limit := effort.seconds:
@@ -122,8 +134,8 @@ def measure(videos: list[Path], effort: Effort, minutes: float) -> dict[str, Any
         plans = [whole.plan(path, settings) for path in videos]
         figures |= whole.compare(plans, settings, effort.rounds, effort.samples)
     figures["peak_mib_short"] = whole.peak_mib(longest, SHORT_SECONDS)
-    figures["peak_mib"] = whole.peak_mib(longest, 60 * minutes)
-    return figures | {"peak_short_seconds": SHORT_SECONDS, "peak_seconds": 60 * minutes}
+    figures["peak_mib"] = whole.peak_mib(longest, 60 * effort.minutes)
+    return figures | {"peak_short_seconds": SHORT_SECONDS, "peak_seconds": 60 * effort.minutes}
 
 
 def show(figures: dict[str, Any]) -> None:
@@ -131,8 +143,9 @@ def show(figures: dict[str, Any]) -> None:
     f, console = figures, Console()
 
     def spread(key: str) -> str:
-        low, high = f[f"{key}_quartiles"]
-        return f"{f[key]:,.3g} ({low:,.3g}-{high:,.3g})"
+        values = (f[key], *f[f"{key}_quartiles"])
+        median, low, high = (f"{v:,.0f}" if v >= 100 else f"{v:.3g}" for v in values)
+        return f"{median} ({low}-{high})"
 
     table = Table("part, at 448 x 600", "ms", "ratio to ours", "points", title="Parts, one thread")
     for ours, others in PARTS.items():
@@ -175,7 +188,7 @@ def show(figures: dict[str, Any]) -> None:
 
 CHAINS = {
     "library": "library chain",
-    "library_without_ipp": "the same without IPP",
+    "library_without_ipp": "it without IPP",
     "tuned": "tuned chain",
 }
 PARTS = {

@@ -30,9 +30,6 @@ class Spread:
         """As JSON: the median under `key`, the quartiles beside it."""
         return {key: self.median, f"{key}_quartiles": [self.lower, self.upper]}
 
-    def __str__(self) -> str:
-        return f"{self.median:.3g} ({self.lower:.3g}-{self.upper:.3g})"
-
 
 class Stopwatch:
     """Adds up the CPU seconds of this process, all its threads, over the blocks it measures."""

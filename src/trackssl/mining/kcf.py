@@ -18,7 +18,7 @@ from trackssl.images import Image
 from trackssl.mining.hog import CELL_PX, CHANNELS, Cells, hog
 from trackssl.pairs.store import Box
 
-# The published settings (table 2 of the paper, HOG).
+# The published settings for HOG.
 PADDING = 1.5  # the window is 2.5 times the target's side
 KERNEL_SIGMA = 0.5
 LABEL_SIGMA = 0.1  # of the target's side
@@ -104,9 +104,8 @@ class Tracker:
         self._size = (w, h)
         labels = _labels(rows, columns, LABEL_SIGMA * side / CELL_PX)
         self._labels: Spectrum = fft.rfft2(labels)
-        self._look, norm = self._see(features)
-        self._model = self._look.copy()
-        self._dual = self._regress(self._look, norm)
+        self._model, norm = self._see(features)
+        self._dual = self._regress(self._model, norm)
 
     def update(self, features: Features) -> Tracked:
         """Find the target in the next frame and learn from it."""
@@ -131,13 +130,13 @@ class Tracker:
         return fft.rfft2(planes), float(np.vdot(planes, planes))
 
     def _kernel(self, a: Spectrum, a_power: float, b: Spectrum, b_power: float) -> NDArray:
-        """Gaussian kernel of all cyclic shifts (the paper's eq. 31), (rows, columns)."""
+        """Gaussian kernel of a with all cyclic shifts of b, (rows, columns)."""
         products = fft.irfft2(_correlation(a, b), self._window.shape)
         apart = (a_power + b_power - 2 * products) / (CHANNELS * self._window.size)
         return np.exp(-np.maximum(apart, 0) / KERNEL_SIGMA**2)
 
     def _regress(self, look: Spectrum, norm: float) -> Spectrum:
-        """Dual coefficients of the ridge regression (eq. 17)."""
+        """Dual coefficients of the ridge regression, as a spectrum."""
         kernel = fft.rfft2(self._kernel(look, norm, look, norm))
         return self._labels / (kernel + REGULARISATION)
 
@@ -159,10 +158,7 @@ def at_resolution(features: Features, halvings: int) -> Features:
 
 def _good_size(cells: int) -> int:
     """The next even number without a prime factor above 5: a quick Fourier transform."""
-    size = max(cells, 2)
-    while size % 2 or fft.next_fast_len(size, real=True) != size or size % 7 == 0:
-        size += 1
-    return size
+    return 2 * fft.next_fast_len(max(-(-cells // 2), 1), real=True)
 
 
 def _labels(rows: int, columns: int, sigma: float) -> NDArray[np.float32]:
