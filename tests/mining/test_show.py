@@ -47,6 +47,16 @@ def test_the_film_counts_what_the_miner_counts(shown):
     assert counts["windows"] >= 1 and counts["frames_near_end"] >= 1
 
 
+@pytest.mark.parametrize("reason", [None, *miner.TRACK_REASONS])
+@pytest.mark.parametrize("kept", [None, 0.25])
+def test_every_end_of_a_track_has_its_words(reason, kept):
+    window = miner.Window(6, 10, 20, 96, 96, 100, 40, ())
+    track = miner.Track([window.box] * 3, [9.0, 4.5], kept, reason)
+    followed = show._Followed(2, window, track, np.zeros((8, 8, 3), np.uint8))
+    assert "40 moving points" in followed.text(6) and "9.0" in followed.text(7)
+    assert (reason or "pair").replace("_", " ") in followed.text(8)
+
+
 @pytest.mark.real_data
 def test_browsers_can_play_the_film_and_it_shows_every_frame(shown):
     video, out, _ = shown

@@ -72,8 +72,10 @@ class _Followed:
             return f"#{self.number}  {track.scores[age - 1]:.1f}"
         if track.reason is None:
             return f"#{self.number}  pair, lowest score {track.score:.1f}"
-        why = {"lost": f" at {track.score:.1f}", "drifted": f", {track.kept:.0%} of points kept"}
-        return f"#{self.number}  {_words(track.reason)}{why.get(track.reason, '')}"
+        why = f" at {track.score:.1f}" if track.reason == "lost" else ""
+        if track.kept is not None:
+            why = f", {track.kept:.0%} of points kept"
+        return f"#{self.number}  {_words(track.reason)}{why}"
 
 
 def show_mining(
