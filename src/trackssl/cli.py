@@ -5,6 +5,7 @@ import sys
 
 import typer
 
+import trackssl.commands
 import trackssl.datasets.commands
 import trackssl.detection.commands
 import trackssl.mining.commands
@@ -47,6 +48,7 @@ for stage in (
     trackssl.datasets,
     trackssl.detection,
     trackssl.report,
+    trackssl,
 ):
     stage.commands.register(app)
 

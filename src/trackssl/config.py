@@ -137,9 +137,31 @@ class Network(Section):
     input_px: int = Field(227, ge=67, description="Side of the network's input.")
 
 
+# Where the authors' released code (caffe-video_triplet) differs from the paper.
+_RELEASED: dict[str, Any] = {
+    "sets": {
+        name: PairSet(size=size, iterations=400_000, lr_step_iterations=100_000)
+        for name, size in [("1_5m", 1_500_000), ("5m", 5_000_000), ("8m", 8_000_000)]
+    },
+    "margin": 1.0,
+    "anchors": "both",
+    "negative_choice": "released",
+    "hard_share": 0.5,
+    "divisor": "constant",
+}
+
+
 class Pretraining(Section):
     """The ranking task on pairs of patches (paper, sec. 5)."""
 
+    preset: Literal["paper", "released"] = Field(
+        "paper",
+        description=(
+            "Whose values hold where a key of this section is not given. released, as the authors' "
+            "code: margin 1, anchors both, negative_choice released, hard_share 0.5, divisor "
+            "constant, and sets of 400,000 iterations with the rate / 10 each 100,000."
+        ),
+    )
     sets: dict[Name, PairSet] = Field(
         default={
             "1_5m": PairSet(size=1_500_000, iterations=150_000, lr_step_iterations=80_000),
@@ -152,14 +174,42 @@ class Pretraining(Section):
         "pairs", description="What a set's size counts; the paper leaves it open."
     )
     batch_pairs: int = Field(50, ge=2, description="Pairs a batch; 50 pairs are 100 patches.")
-    margin: float = Field(0.5, gt=0, description="M of the hinge.")
-    negatives: int = Field(4, ge=1, description="K, negatives a pair (unconfirmed).")
+    loss: Literal["ranking", "infonce"] = Field(
+        "ranking",
+        description=(
+            "ranking: the paper's hinge; infonce: cross-entropy of the partner among itself and "
+            "the negatives, the mean over the anchors (van den Oord et al. 2018)."
+        ),
+    )
+    temperature: float = Field(0.1, gt=0, description="loss infonce: divides the cosines; ours.")
+    margin: float = Field(0.5, gt=0, description="M of the hinge; it also says who violates.")
+    anchors: Literal["first", "both"] = Field(
+        "first",
+        description="first: a pair's first patch; both: each in turn, with the first's negatives.",
+    )
+    negatives: int | None = Field(
+        4,
+        ge=1,
+        description=(
+            "K, negatives a pair (unconfirmed). Null: all that may be chosen, which is the value "
+            "of loss infonce where none is given."
+        ),
+    )
     hard_negatives_from_iteration: int | None = Field(
         None,
         ge=0,
         description=(
             "Random negatives before, the hardest of the batch from here. Null: the smaller of 10 "
             "epochs and half of the run; our deviation: the paper's numbers contradict each other."
+        ),
+    )
+    negative_choice: Literal["hardest", "released", "semi_hard"] = Field(
+        "hardest",
+        description=(
+            "Of the hard phase. hardest: of all patches of other videos; semi_hard: of those that "
+            "are within the margin but no nearer than the partner (Schroff et al. 2015); released: "
+            "drawn from the K hardest and from the other violators, in both phases from violators "
+            "alone."
         ),
     )
     hard_share: Share = Field(
@@ -169,11 +219,37 @@ class Pretraining(Section):
             "all; with few videos that collapses the features, and a half does not."
         ),
     )
+    divisor: Literal["chosen", "constant"] = Field(
+        "chosen",
+        description=(
+            "loss ranking is divided by how many negatives were chosen (the mean; the paper does "
+            "not say), or by K an anchor, whatever was chosen."
+        ),
+    )
+    collapse_patience_steps: int | None = Field(
+        5_000,
+        ge=1,
+        description=(
+            "Collapsed features stop the run when their spread has not grown for so many "
+            "iterations; null for never."
+        ),
+    )
     learning_rate: float = Field(0.001, gt=0, description="Of the weights; biases take twice it.")
     momentum: float = Field(0.9, ge=0, lt=1, description="Of the stochastic gradient descent.")
     weight_decay: float = Field(5e-4, ge=0, description="Of the weights; none on biases.")
     mirror: bool = Field(True, description="Each patch is mirrored by a coin of its own.")
     checkpoint_every_seconds: float = Field(45, gt=0, description="What a kill may cost.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in(cls, values: Any) -> Any:
+        """Add what the preset and the loss say, so that whatever is saved says it too."""
+        if not isinstance(values, dict):
+            return values
+        filled = dict(_RELEASED) if values.get("preset") == "released" else {}
+        if values.get("loss") == "infonce":
+            filled["negatives"] = None
+        return filled | values
 
     @model_validator(mode="after")
     def _sets_grow(self) -> Self:

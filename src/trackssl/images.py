@@ -1,5 +1,6 @@
 """Images as arrays (H, W, 3) uint8 in BGR, the order of OpenCV and of Caffe."""
 
+from contextlib import suppress
 from pathlib import Path
 
 import cv2
@@ -24,7 +25,9 @@ def read_image(path: Path, grey: bool = False) -> Image:
 
 def decode_image(data: bytes, name: str, mode: int = cv2.IMREAD_COLOR) -> Image:
     """Decode image bytes -> (H, W, 3) uint8 BGR. Raises InputError that names `name`."""
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), mode) if data else None
+    image = None
+    with suppress(cv2.error):  # one that claims more than 2^30 pixels
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), mode) if data else None
     if image is None:
         raise InputError(f"{name}: this is not an image that can be decoded; replace or remove it.")
     return np.asarray(image, np.uint8)

@@ -19,6 +19,15 @@ def features(pairs: int = 12, seed: int = 0) -> tuple[Tensor, Tensor]:
     return both[0], both[1]
 
 
+def choose(
+    similarity: Tensor, candidate: Tensor, negatives: int, hard_share: float, seed: int = 0
+) -> Tensor:
+    """The paper's choice of negatives in the hard phase; it does not look at the partners."""
+    settings = Pretraining(negatives=negatives, hard_share=hard_share)
+    partner = torch.zeros(len(similarity), 1)
+    return choose_negatives(similarity, partner, candidate, True, settings, draws(seed))
+
+
 def slow_hard_loss(first: Tensor, last: Tensor, videos: Tensor, k: int, margin: float) -> float:
     """The loss with the K hardest negatives in plain Python, word for word."""
 
@@ -70,7 +79,7 @@ def test_negatives_never_share_the_anchors_video() -> None:
     for seed in range(50):
         for hard in (False, True):
             similarity = torch.rand(10, 20, generator=draws(seed))
-            chosen = choose_negatives(similarity, candidate, 4, float(hard), draws(seed))
+            chosen = choose(similarity, candidate, 4, float(hard), seed)
             assert not (chosen & ~candidate).any()
             assert (chosen.sum(dim=1) == 4).all()
 
@@ -78,7 +87,7 @@ def test_negatives_never_share_the_anchors_video() -> None:
 def test_an_anchor_with_few_candidates_takes_them_all() -> None:
     videos = torch.tensor([0, 0, 0, 0, 1])  # anchors of video 0 have two candidates
     candidate = videos[:, None] != torch.cat([videos, videos])
-    chosen = choose_negatives(torch.rand(5, 10), candidate, 4, 0.0, draws())
+    chosen = choose(torch.rand(5, 10), candidate, 4, 0.0)
     assert torch.equal(chosen[:4], candidate[:4])
     assert chosen[4].sum() == 4
 
@@ -86,8 +95,8 @@ def test_an_anchor_with_few_candidates_takes_them_all() -> None:
 def test_a_hard_share_of_a_half_takes_the_two_hardest_and_two_others() -> None:
     similarity = torch.rand(6, 12, generator=draws())
     candidate = torch.ones(6, 12, dtype=torch.bool)
-    chosen = choose_negatives(similarity, candidate, 4, 0.5, draws(1))
-    hardest = choose_negatives(similarity, candidate, 2, 1.0, draws())
+    chosen = choose(similarity, candidate, 4, 0.5, seed=1)
+    hardest = choose(similarity, candidate, 2, 1.0)
     assert (chosen & hardest).sum(dim=1).tolist() == [2] * 6
     assert chosen.sum(dim=1).tolist() == [4] * 6
 
@@ -98,7 +107,7 @@ def test_hard_negatives_are_those_with_the_highest_loss() -> None:
     candidate = videos[:, None] != torch.cat([videos, videos])
     similarity = first @ torch.cat([first, last]).T
     losses = similarity - (first * last).sum(1, keepdim=True) + 0.5
-    chosen = choose_negatives(similarity, candidate, 4, 1.0, draws())
+    chosen = choose(similarity, candidate, 4, 1.0)
     for i in range(12):
         left_out = candidate[i] & ~chosen[i]
         assert losses[i][chosen[i]].min() >= losses[i][left_out].max()
@@ -108,9 +117,7 @@ def test_random_negatives_take_every_candidate_equally_often() -> None:
     videos = torch.arange(6)
     candidate = videos[:, None] != torch.cat([videos, videos])
     similarity = torch.zeros(6, 12)
-    chosen = sum(
-        choose_negatives(similarity, candidate, 4, 0.0, draws(s)).float() for s in range(500)
-    )
+    chosen = sum(choose(similarity, candidate, 4, 0.0, s).float() for s in range(500))
     assert chosen[candidate].min() > 150  # of 500 * 4 / 10 = 200 expected
     assert chosen[candidate].max() < 250
 

@@ -8,8 +8,33 @@ import typer
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this stage."""
+    app.command("import-pairs", rich_help_panel="Pairs")(import_pairs)
     app.command("merge-pairs", rich_help_panel="Pairs")(merge_pairs)
     app.command("show-pairs", rich_help_panel="Pairs")(show_pairs)
+
+
+def import_pairs(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder that the paths start at.")],
+    list_path: Annotated[
+        Path, typer.Option("--list", help="Text file, `path label` per line, two lines a pair.")
+    ],
+    out: Annotated[Path, typer.Option(help="Arrow file to write; with --shards a new folder.")],
+    shards: Annotated[int, typer.Option(min=1, help="Files to write, each video in one.")] = 1,
+    skip_bad: Annotated[bool, typer.Option(help="Leave bad pairs out and count them.")] = False,
+    threads: Annotated[int, typer.Option(min=1, help="Patches read at once.")] = 2,
+) -> None:
+    """Take in released patches: JPEG files and a list, whose label says which video one is of.
+
+    Frames, boxes and scores are unknown then; the file's metadata says what stands in their place.
+
+    Example: trackssl import-pairs patches --list trainlist.txt --out pairs.arrow
+    """
+    from trackssl.pairs import released
+
+    done = released.import_pairs(folder, list_path, out, shards, skip_bad, threads)
+    typer.echo(f"{done.pairs} pairs from {done.videos} videos: {out}")
+    if done.left_out:
+        typer.echo(released.describe(done.left_out))
 
 
 def merge_pairs(

@@ -115,10 +115,10 @@ class PairDataset:
                 "pairs again."
             ) from None
         for jpeg in jpegs:
-            yield _fit(decode_image(jpeg, f"{path}, row {row}"), self.input_px)
+            yield fit(decode_image(jpeg, f"{path}, row {row}"), self.input_px)
 
 
-def _fit(image: Image, side: int) -> Image:
+def fit(image: Image, side: int) -> Image:
     """An image resized to a square of `side` pixels, unless it is one."""
     if image.shape[:2] == (side, side):
         return image

@@ -1,9 +1,13 @@
 """Commands that train the ranking network."""
 
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from trackssl.errors import InputError
 
 _PANEL = "Pre-training"
 
@@ -26,10 +30,26 @@ Threads = Annotated[
 ]
 
 
+class EmbeddedLayer(StrEnum):
+    """Layer of a feature."""
+
+    fc7 = "fc7"
+    pool5 = "pool5"
+
+
+class DeviceName(StrEnum):
+    """Where to compute."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+
+
 def register(app: typer.Typer) -> None:
     """Add this stage's commands."""
     app.command("pretrain", rich_help_panel=_PANEL)(pretrain)
     app.command("readapt", rich_help_panel=_PANEL)(readapt)
+    app.command("embed", rich_help_panel="Weights")(embed)
 
 
 def pretrain(
@@ -97,3 +117,40 @@ def readapt(
         threads,
     )
     typer.echo(f"{out}: loss {loss:.4f}")
+
+
+def embed(
+    images: Annotated[list[Path], typer.Argument(help="Image files, or folders of them.")],
+    weights: Annotated[Path, typer.Option(help="A ranking network or a detector, safetensors.")],
+    out: Annotated[Path, typer.Option(help="Parquet table to write: path, feature.")],
+    layer: Annotated[
+        EmbeddedLayer, typer.Option(help="fc7, or pool5 flattened.")
+    ] = EmbeddedLayer.fc7,
+    device: Annotated[
+        DeviceName, typer.Option(help="auto: a GPU if there is one.")
+    ] = DeviceName.auto,
+    batch_images: Annotated[int, typer.Option(min=1, help="Images computed at once.")] = 64,
+    skip_bad: Annotated[
+        bool, typer.Option(help="Leave out images that cannot be decoded, and name them.")
+    ] = False,
+    threads: Threads = 1,
+) -> None:
+    """Compute features of images by trained weights, a row an image.
+
+    fc7 of a ranking network has L2 norm 1. Each image is one patch: crop to the object beforehand.
+
+    Example: trackssl embed photos --weights weights.safetensors --layer pool5 --out photos.parquet
+    """
+    import torch
+
+    from trackssl.pretraining import embed as embedding
+
+    def leave_out(error: "InputError") -> None:
+        typer.secho(f"left out: {error}", err=True, fg="yellow")
+
+    torch.set_num_threads(threads)
+    encoder = embedding.Encoder(weights, layer.value, device.value)
+    files = embedding.image_files(images)
+    on_bad = leave_out if skip_bad else None
+    rows = embedding.write_features(files, encoder, out, batch_images, on_bad)
+    typer.echo(f"{rows} images, {encoder.dim} numbers each: {out}")
