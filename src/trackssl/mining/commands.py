@@ -128,7 +128,7 @@ def track(
     box: Annotated[str, typer.Option(help="The target in the first image: x,y,w,h in pixels.")],
     out: Annotated[Path, typer.Option(help="Text file to write: x,y,w,h, a line a frame.")],
 ) -> None:
-    """Track a box through images; while the target is lost, its last box is repeated.
+    """Track a box through the images of a folder, in order of names; one x,y,w,h a line.
 
     Example: trackssl track --frames img --box 205,151,17,50 --out boxes.txt
     """
