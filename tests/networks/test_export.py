@@ -159,6 +159,9 @@ def test_what_cannot_be_exported_is_one_sentence(
 ) -> None:
     bare = tmp_path / "bare.safetensors"
     save_weights(bare, RankingNetwork(0.1, SIDE), {"format": RANKING})
+    untold = tmp_path / "untold.safetensors"
+    known = {"format": DETECTOR, "settings": load_weights(detector)[1]["settings"]}
+    save_weights(untold, RankingNetwork(0.1, SIDE), known)
     nearly = tmp_path / "nearly.safetensors"  # conv1's channels are those of full width
     settings = json.dumps({"network": {"width": 0.96, "input_px": 67}})
     save_weights(nearly, RankingNetwork(0.96, 67), {"format": RANKING, "settings": settings})
@@ -171,6 +174,7 @@ def test_what_cannot_be_exported_is_one_sentence(
         (ranking, "caffe", tmp_path / "a.prototxt", "end it in .caffemodel"),
         (ranking, "torch", ranking, "replace its own source"),
         (bare, "torch", out, "does not say the network's width"),
+        (untold, "torch", out, "or a detector's classes"),
         (tmp_path / "absent", "onnx", out, "no such weights file"),
     ]:
         with pytest.raises(InputError, match=said) as caught:

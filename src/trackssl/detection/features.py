@@ -19,8 +19,15 @@ from trackssl.detection.windows import image_windows
 from trackssl.errors import InputError
 from trackssl.files import whole_file
 from trackssl.images import read_image
-from trackssl.networks import DETECTOR, DetectorNetwork, load_network, load_weights
+from trackssl.networks import (
+    DETECTOR,
+    DetectorNetwork,
+    load_network,
+    load_weights,
+    network_settings,
+)
 from trackssl.networks.alexnet import FeatureLayer
+from trackssl.networks.weights import described
 
 _BATCH_WINDOWS = 256
 
@@ -28,12 +35,13 @@ _BATCH_WINDOWS = 256
 def load_detector(path: Path) -> tuple[nn.Module, Network, Finetuning]:
     """A fine-tuned network ready for use, and its settings. Raises InputError if it is none."""
     metadata = load_weights(path, DETECTOR)[1]
-    settings = json.loads(metadata["settings"])
-    network = parse(Network, settings["network"], str(path))
-    finetuning = parse(Finetuning, settings["finetuning"], str(path))
-    classes = len(json.loads(metadata["classes"])) + 1
+    network = network_settings(path, metadata)
+    with described(path):
+        finetuning = parse(Finetuning, json.loads(metadata["settings"])["finetuning"], str(path))
+        classes = len(json.loads(metadata["classes"])) + 1
+        init = metadata["init"]
     detector: nn.Module
-    if metadata["init"] == "torchvision":
+    if init == "torchvision":
         # Imported here, as torchvision takes seconds to load and most runs do without it.
         from trackssl.networks.torchvision_alexnet import TorchvisionDetector
 

@@ -1,6 +1,6 @@
 """Whether a track went along with what moves: a filter may hold on to the background instead.
 
-Ours, not the paper's. KCF sees 2.5 times the box, and where the target is loose (a window around
+Ours, not the paper's. KCF sees more than the box, and where the target is loose (a window around
 moving points) the still part of it can win, with a high response. So the points for which the
 window was chosen are followed on their own, by Lucas and Kanade's flow, and must end in the box.
 """

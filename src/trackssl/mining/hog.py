@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 CELL_PX = 4
 DIRECTIONS = 18
-CHANNELS = DIRECTIONS + DIRECTIONS // 2 + 4
+ORIENTATIONS = DIRECTIONS // 2
+CHANNELS = DIRECTIONS + ORIENTATIONS + 4
 CLIP = np.float32(0.2)
 TEXTURE = np.float32(1 / np.sqrt(DIRECTIONS))
 FLAT = np.float32(1e-2)  # keeps cells without a gradient from being divided by 0
@@ -50,8 +51,8 @@ def _hog(grey, top, left, rows, columns, direction):
         for j in range(columns + 2):
             vote = votes[i, j]
             total = np.float32(0)
-            for k in range(9):
-                both = vote[k] + vote[k + 9]
+            for k in range(ORIENTATIONS):
+                both = vote[k] + vote[k + ORIENTATIONS]
                 total += both * both
             energy[i, j] = total
     inverse = np.empty((rows + 1, columns + 1), np.float32)
@@ -59,19 +60,19 @@ def _hog(grey, top, left, rows, columns, direction):
         for j in range(columns + 1):
             total = energy[i, j] + energy[i, j + 1] + energy[i + 1, j] + energy[i + 1, j + 1]
             inverse[i, j] = np.float32(1) / np.sqrt(total + FLAT)
-    cells = np.empty((rows, columns, 31), np.float32)
-    clipped = np.empty((4, 18), np.float32)
+    cells = np.empty((rows, columns, CHANNELS), np.float32)
+    clipped = np.empty((4, DIRECTIONS), np.float32)
     for i in range(rows):
         for j in range(columns):
             vote, cell = votes[i + 1, j + 1], cells[i, j]
             norms = (inverse[i, j], inverse[i, j + 1], inverse[i + 1, j], inverse[i + 1, j + 1])
-            for k in range(9):
-                v = vote[k] + vote[k + 9]
-                cell[18 + k] = np.float32(0.5) * (
+            for k in range(ORIENTATIONS):
+                v = vote[k] + vote[k + ORIENTATIONS]
+                cell[DIRECTIONS + k] = np.float32(0.5) * (
                     (min(v * norms[0], CLIP) + min(v * norms[1], CLIP))
                     + (min(v * norms[2], CLIP) + min(v * norms[3], CLIP))
                 )
-            for k in range(18):
+            for k in range(DIRECTIONS):
                 v = vote[k]
                 for block in range(4):
                     clipped[block, k] = min(v * norms[block], CLIP)
@@ -80,9 +81,9 @@ def _hog(grey, top, left, rows, columns, direction):
                 )
             for block in range(4):
                 total = np.float32(0)
-                for k in range(18):
+                for k in range(DIRECTIONS):
                     total += clipped[block, k]
-                cell[27 + block] = total * TEXTURE
+                cell[DIRECTIONS + ORIENTATIONS + block] = total * TEXTURE
     return cells
 
 
@@ -91,7 +92,7 @@ def _votes(grey, top, left, rows, columns, direction):
     """Gradient magnitudes by direction, (rows, columns, 18); cells beyond the image stay 0."""
     height, width = grey.shape
     # A cell more on each side takes the votes that fall outside of the rectangle.
-    votes = np.zeros((rows + 2, columns + 2, 18), np.float32)
+    votes = np.zeros((rows + 2, columns + 2, DIRECTIONS), np.float32)
     y0, y1 = max(1, 4 * top - 2), min(height - 1, 4 * (top + rows) + 2)
     x0, x1 = max(1, 4 * left - 2), min(width - 1, 4 * (left + columns) + 2)
     strength = np.empty(width, np.float32)

@@ -33,7 +33,7 @@ PATCHES = pa.schema(
 def mine_patches(
     videos: Sequence[Video], settings: Mining, out: Path, progress: Progress
 ) -> dict[str, Any]:
-    """Write the windows of all videos as parquet (docs/interfaces.md) -> counts by reason."""
+    """Write the windows of all videos as parquet (docs/design.md) -> counts by reason."""
 
     def work(video: Video, part: Path, counts: Counter[str]) -> None:
         windows = miner.find_windows(_frames(video, settings), settings, counts)

@@ -8,6 +8,7 @@ from trackssl.networks.weights import (
     load_convolutions,
     load_network,
     load_weights,
+    network_settings,
     save_weights,
 )
 
@@ -20,6 +21,7 @@ __all__ = [
     "load_convolutions",
     "load_network",
     "load_weights",
+    "network_settings",
     "parameter_groups",
     "pool5_size",
     "save_weights",

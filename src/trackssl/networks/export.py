@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from trackssl import __version__
-from trackssl.config import Network, parse
+from trackssl.config import Network
 from trackssl.errors import InputError
 from trackssl.files import file_sha256, fingerprint, whole_file, write_text
 from trackssl.networks.alexnet import RankingNetwork
@@ -19,7 +19,14 @@ from trackssl.networks.caffe import (
     ranking_weights_from_caffe,
     write_caffemodel,
 )
-from trackssl.networks.weights import DETECTOR, RANKING, load_network, load_weights, save_weights
+from trackssl.networks.weights import (
+    DETECTOR,
+    RANKING,
+    load_network,
+    load_weights,
+    network_settings,
+    save_weights,
+)
 
 Format = Literal["torch", "onnx", "caffe"]
 
@@ -31,7 +38,7 @@ def open_network(path: Path) -> nn.Module:
     InputError if the file is absent, damaged, of another format or does not hold all its tensors.
     """
     _, metadata = load_weights(path, RANKING, DETECTOR)
-    settings = _settings(path, metadata)
+    settings = network_settings(path, metadata)
     if metadata["format"] == RANKING:
         network = RankingNetwork(settings.width, settings.input_px)
         load_network(network, path, RANKING)
@@ -60,14 +67,14 @@ def export_weights(weights: Path, form: Format, out: Path) -> list[Path]:
             torch.save({"state_dict": state, "metadata": metadata}, part)
         return [out]
     if form == "onnx":
-        _write_onnx(network, _settings(weights, metadata).input_px, metadata, out)
+        _write_onnx(network, network_settings(weights, metadata).input_px, metadata, out)
         return [out]
     if metadata["format"] != RANKING:
         raise InputError(f"{weights}: only ranking networks are written for Caffe, not detectors.")
     prototxt = out.with_suffix(".prototxt")
     if prototxt == out:
         raise InputError(f"{out}: this is the name of the network's text; end it in .caffemodel.")
-    settings = _settings(weights, metadata)
+    settings = network_settings(weights, metadata)
     if settings.width != 1:
         raise InputError(
             f"{weights}: its width is {settings.width:g}, but only networks of full width are "
@@ -114,18 +121,6 @@ class _Tensors(nn.Module):
 
     def state_dict(self, *_: Any, **__: Any) -> Any:
         return dict(self.state)
-
-
-def _settings(path: Path, metadata: Mapping[str, str]) -> Network:
-    """The network's width and input size, from a file's metadata."""
-    try:
-        values = json.loads(metadata["settings"])["network"]
-    except (KeyError, TypeError, ValueError):
-        raise InputError(
-            f"{path}: its metadata does not say the network's width and input size; give weights "
-            "that trackssl wrote."
-        ) from None
-    return parse(Network, values, str(path))
 
 
 def _write_onnx(network: nn.Module, input_px: int, metadata: Mapping[str, str], out: Path) -> None:

@@ -1,13 +1,15 @@
 """Weights as safetensors files: named tensors and a metadata of strings, nothing that executes."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from trackssl.config import Network, parse
 from trackssl.errors import InputError
 from trackssl.files import whole_file
 from trackssl.networks.alexnet import CONVOLUTIONS
@@ -93,3 +95,22 @@ def _load(network: nn.Module, path: Path, names: list[str], formats: tuple[str, 
             )
     network.load_state_dict({name: tensors[name] for name in names}, strict=False)
     return metadata
+
+
+def network_settings(path: Path, metadata: Mapping[str, str]) -> Network:
+    """The width and input size of the network that a file's metadata is of. Raises InputError."""
+    with described(path):
+        return parse(Network, json.loads(metadata["settings"])["network"], str(path))
+
+
+@contextmanager
+def described(path: Path) -> Iterator[None]:
+    """Read what a file's metadata must say. Raises InputError where an entry is not there."""
+    try:
+        yield
+    except (KeyError, TypeError, json.JSONDecodeError):
+        raise InputError(
+            f"{path}: its metadata does not say which network it is of (it does not say the "
+            "network's width and input size, or a detector's classes); give weights that trackssl "
+            "wrote."
+        ) from None

@@ -1,6 +1,5 @@
 """Features of image files by trained weights, for whatever people do with a network afterwards."""
 
-import json
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -17,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from trackssl.config import Network, parse
+from trackssl.config import Network
 from trackssl.detection.crops import cut_windows
 from trackssl.detection.features import load_detector
 from trackssl.errors import InputError
@@ -30,6 +29,7 @@ from trackssl.networks import (
     load_convolutions,
     load_network,
     load_weights,
+    network_settings,
 )
 from trackssl.pairs.dataset import fit
 
@@ -158,19 +158,12 @@ class Encoder:
         self.context_px: int | None = None
         metadata = load_weights(weights, RANKING, DETECTOR)[1]
         self.network: nn.Module
-        try:
-            if metadata["format"] == DETECTOR:
-                self.network, settings, finetuning = load_detector(weights)
-                self.context_px = finetuning.context_px
-            else:
-                described = json.loads(metadata["settings"])["network"]
-                settings = parse(Network, described, str(weights))
-                self.network = _ranking_network(weights, settings, layer)
-        except (KeyError, TypeError, json.JSONDecodeError):
-            raise InputError(
-                f"{weights}: its metadata does not say which network it is of; give weights that "
-                "trackssl wrote."
-            ) from None
+        if metadata["format"] == DETECTOR:
+            self.network, settings, finetuning = load_detector(weights)
+            self.context_px = finetuning.context_px
+        else:
+            settings = network_settings(weights, metadata)
+            self.network = _ranking_network(weights, settings, layer)
         self.network.to(self.device).eval()
         self.input_px = settings.input_px
         self.dim = self(np.zeros((1, self.input_px, self.input_px, 3), np.uint8)).shape[1]
