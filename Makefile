@@ -33,8 +33,9 @@ demo: setup
 	snakemake --cores all results/voc_map.csv
 	@trackssl show-table results/voc_map.csv
 
+# As many workers as cores; each takes whole test files, so that no drawn world is drawn twice.
 test: setup
-	pytest
+	pytest -n logical --maxprocesses 8 --dist loadscope --no-loadscope-reorder
 
 check: setup
 	ruff check .

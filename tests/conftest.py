@@ -6,6 +6,15 @@ import pytest
 REPOSITORY = Path(__file__).parents[1]
 REAL_DATA = Path(os.environ.get("TRACKSSL_TEST_DATA", REPOSITORY.parent / "shared" / "data"))
 
+# Beside other workers one thread each is fastest; it is read when numpy and PyTorch are imported.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The whole graph comes first: its long tests must not be what one worker still does alone."""
+    items.sort(key=lambda item: "tests/pipeline/" not in item.nodeid)
+
 
 @pytest.fixture(scope="session")
 def real_data() -> Path:
@@ -17,7 +26,7 @@ def real_data() -> Path:
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """With TRACKSSL_FORBID_SKIPS, a skipped test is a failure: the machine has all it needs."""
-    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")  # none in a worker
     skipped = reporter.stats.get("skipped", []) if reporter else []
     if skipped and os.environ.get("TRACKSSL_FORBID_SKIPS"):
         names = ", ".join(report.nodeid for report in skipped)

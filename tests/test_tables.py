@@ -1,12 +1,15 @@
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+from safetensors.numpy import save_file
 
+from trackssl.config import Network, Voc
 from trackssl.errors import InputError
 from trackssl.report.publish import publish_table
 from trackssl.report.terminal import render
-from trackssl.report.voc_map import paper_value
+from trackssl.report.voc_map import Row, paper_value, voc_map_rows
 from trackssl.tables import FIRST_COLUMNS, LAST_COLUMNS, read_csv, summarise, write_results
 
 
@@ -44,6 +47,35 @@ def test_the_published_page_says_that_the_miniature_is_not_the_paper(table: Path
     assert "Not comparable with the paper's numbers" in page.read_text()
     assert "| scratch | 300 | 0 | 1 | 1 | 14.00 |" in page.read_text()
     assert '"mAP": 12.0' in metrics.read_text()
+
+
+def test_unknown_pairs_are_an_empty_cell_and_known_ones_stay_whole_numbers(tmp_path: Path) -> None:
+    networks = {}
+    for name, pairs in [("known", "8000000"), ("unknown", "")]:
+        networks[name] = str(tmp_path / f"{name}.safetensors")
+        metadata = {"pairs": pairs, "rounds": "0"}
+        save_file({"x": np.zeros(1, np.float32)}, networks[name], metadata)
+    (tmp_path / "ap.csv").write_text("class,ap\nfish,0.5\nmean,0.5\n")
+    rows = [
+        Row(method=method, seed=0, ap=str(tmp_path / "ap.csv"), networks=members)
+        for method, members in [
+            ("ours", [networks["known"]]),
+            ("released_color", [networks["unknown"]]),
+            ("both", [networks["known"], networks["unknown"]]),
+        ]
+    ]
+    path = tmp_path / "voc_map.csv"
+    write_results(path, voc_map_rows(rows, "test", Voc(), Network(), 100))
+    cells = [line.split(",")[3:7] for line in path.read_text().splitlines()[1:]]
+    assert cells == [
+        ["ours", "8000000", "0", "1"],
+        ["released_color", "", "0", "1"],
+        ["both", "", "0", "2"],
+    ]
+    publish_table(path, tmp_path / "page.md", tmp_path / "page.json")
+    assert "| ours | 8000000 | 0 | 1 | 0 |" in (tmp_path / "page.md").read_text()
+    assert "| released_color |  | 0 | 1 | 0 |" in (tmp_path / "page.md").read_text()
+    assert list(render(path).columns[1].cells) == ["8000000", "", ""]
 
 
 def test_every_value_of_the_paper_has_a_source() -> None:

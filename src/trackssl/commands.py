@@ -43,8 +43,13 @@ def export(
 
 
 def import_weights(
-    source: Annotated[Path, typer.Argument(help="A .caffemodel, such as the authors' release.")],
+    source: Annotated[
+        str, typer.Argument(help="A .caffemodel, such as the authors' release: path or address.")
+    ],
     out: Annotated[Path, typer.Option(help="The weights to write, safetensors.")],
+    sha256: Annotated[
+        str | None, typer.Option(help="The source's SHA-256 checksum; an address needs it.")
+    ] = None,
     suffix: Annotated[
         str, typer.Option(help="What the file adds to the layers' names: _2 for conv1_2 ... fc7_2.")
     ] = "",
@@ -53,14 +58,23 @@ def import_weights(
         typer.Option(help="Take conv1 to conv5 alone, all that a network with init weights uses."),
     ] = False,
     pairs: Annotated[
-        int, typer.Option(min=0, help="Pairs it was trained on, for the tables; 0 is unknown.")
-    ] = 0,
+        int | None, typer.Option(min=1, help="Pairs it was trained on, for the tables, if known.")
+    ] = None,
+    progress: Annotated[
+        Path | None,
+        typer.Option(help="Folder in which a broken-off download goes on; default: beside --out."),
+    ] = None,
 ) -> None:
-    """Read a Caffe AlexNet of full width, for networks with `init: weights`.
+    """Read a Caffe AlexNet of full width, from a file or a web address, for use as `init: weights`.
 
     Example: trackssl import-weights released.caffemodel --out released.safetensors
     """
+    from urllib.parse import urlsplit
+
+    from trackssl.datasets.download import local_file
     from trackssl.networks.export import import_caffe
 
-    import_caffe(source, out, suffix, convolutions_only, pairs)
+    name = Path(urlsplit(source).path).name
+    with local_file(source, sha256, progress or out.with_name(f".{out.name}.progress")) as path:
+        import_caffe(path, out, suffix, convolutions_only, pairs, name)
     typer.echo(out)

@@ -5,6 +5,7 @@ paper is silent or contradicts itself, the field says so; `docs/design.md` lists
 """
 
 import json
+import re
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
@@ -17,6 +18,9 @@ from trackssl.errors import InputError
 # Names become file names, table cells and DVC keys: no dots, no separators.
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_]*$", max_length=64)]
 Share = Annotated[float, Field(ge=0, le=1)]
+Backbone = Literal["alexnet", "resnet18", "resnet50"]
+Device = Literal["auto", "cpu", "cuda"]
+Precision = Literal["float32", "tf32", "bfloat16"]
 
 
 class Section(BaseModel):
@@ -131,10 +135,28 @@ class PairSet(Section):
 
 
 class Network(Section):
-    """The architecture that every row shares (AlexNet in CaffeNet's order)."""
+    """The architecture that every row shares."""
 
-    width: float = Field(1.0, gt=0, le=1, description="Multiplies the channels of every layer.")
+    backbone: Backbone = Field(
+        "alexnet",
+        description=(
+            "alexnet: the paper's, in CaffeNet's order; resnet18, resnet50: torchvision's, up to "
+            "the average pool, with the same heads."
+        ),
+    )
+    width: float = Field(
+        1.0, gt=0, le=1, description="Multiplies the channels of every layer; alexnet only."
+    )
     input_px: int = Field(227, ge=67, description="Side of the network's input.")
+
+    @model_validator(mode="after")
+    def _resnets_are_whole(self) -> Self:
+        if self.backbone != "alexnet" and self.width != 1:
+            raise ValueError(
+                f"network.width is {self.width:g}, but {self.backbone} has full width only; set it "
+                "to 1, or backbone to alexnet"
+            )
+        return self
 
 
 # Where the authors' released code (caffe-video_triplet) differs from the paper.
@@ -238,7 +260,44 @@ class Pretraining(Section):
     momentum: float = Field(0.9, ge=0, lt=1, description="Of the stochastic gradient descent.")
     weight_decay: float = Field(5e-4, ge=0, description="Of the weights; none on biases.")
     mirror: bool = Field(True, description="Each patch is mirrored by a coin of its own.")
-    checkpoint_every_seconds: float = Field(45, gt=0, description="What a kill may cost.")
+    colour: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description=(
+            "Brightness, contrast and saturation of each patch are multiplied by draws from 1 - "
+            "colour to 1 + colour; 0 for none, as in the paper. The authors' prototxt of the grey "
+            "model names color_aug, but its code is not public: this is ours."
+        ),
+    )
+    grey_share: Share = Field(
+        0.0,
+        description=(
+            "So many of the patches turn grey, in three equal channels; 1 for a grey network as "
+            "the authors' older one, 0 as in the paper."
+        ),
+    )
+    crop_min_area: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description=(
+            "A square drawn from each patch, of this share of its area or more, is resized to the "
+            "input; 1 for the whole patch, as in the paper."
+        ),
+    )
+    precision: Precision = Field(
+        "float32",
+        description=(
+            "float32; tf32: as float32, but a GPU rounds the factors of products to 10 bits; "
+            "bfloat16: automatic mixed precision (on CPUs without such instructions far slower)."
+        ),
+    )
+    compile: bool = Field(False, description="Compile the network by torch.compile.")
+    checkpoint_every_seconds: float = Field(45, gt=0, description="What a kill may cost,")
+    checkpoint_every_iterations: int | None = Field(
+        None, ge=1, description="and in iterations, for a bound that no clock decides."
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -261,6 +320,48 @@ class Pretraining(Section):
                     "but is larger; sets are nested, list them from small to large"
                 )
         return self
+
+
+class Data(Section):
+    """How pairs come from disk to the trainer. Results depend on the order alone (`shuffle`)."""
+
+    shuffle: Literal["exact", "block"] = Field(
+        "exact",
+        description=(
+            "exact: each epoch in an order of all pairs drawn anew, read at random from the disk; "
+            "block: blocks of neighbouring pairs in such an order, read at length, for disks that "
+            "are shared and slow. A batch of block then holds more pairs of one video."
+        ),
+    )
+    block_pairs: int = Field(1_024, ge=1, description="shuffle block: pairs a block.")
+    mixed_blocks: int = Field(
+        64,
+        ge=1,
+        description=(
+            "shuffle block: pairs are mixed within so many blocks, a window; two windows should "
+            "fit into memory not in use, as the system's cache: 4 GiB at 33 KB a pair."
+        ),
+    )
+    stage_to: str | None = Field(
+        None,
+        description=(
+            "Folder on a disk of the node's own ($VARIABLES are filled in): before the training "
+            "the pairs of the set are copied there, once for all runs on the node. Null: not so."
+        ),
+    )
+    decode_threads: int | None = Field(
+        None,
+        ge=1,
+        description=(
+            "Threads of each process that decode patches ahead of the training; null: as many as "
+            "its share of the cores, at most 8."
+        ),
+    )
+
+
+# Of Pretraining, what changes no result, and of Data, what does.
+UNTOLD = {"checkpoint_every_seconds", "checkpoint_every_iterations"}
+SHUFFLING = {"shuffle", "block_pairs", "mixed_blocks"}
 
 
 class Readaptation(Section):
@@ -328,24 +429,46 @@ class Svm(Section):
 class NetworkSpec(Section):
     """One trained network: where its convolutions come from."""
 
-    init: Literal["random", "pairs", "readapted", "torchvision", "weights"] = Field(
+    init: Literal["random", "pairs", "readapted", "torchvision", "weights", "caffemodel"] = Field(
         description=(
             "random: none; pairs: pre-training on a set; readapted: back to ranking from another "
-            "fine-tuned network; torchvision: its ImageNet AlexNet; weights: a safetensors file."
+            "fine-tuned network; torchvision: its ImageNet AlexNet; weights: a safetensors file; "
+            "caffemodel: Caffe's file of a full-width network, such as the authors' release."
         )
     )
     set: Name | None = Field(None, description="init pairs: which of pretraining.sets.")
     after: Name | None = Field(None, description="init readapted: the network to start from.")
-    path: str | None = Field(None, description="init weights: the file.")
+    path: str | None = Field(None, description="init weights or caffemodel: the file.")
+    address: str | None = Field(
+        None, description="init caffemodel: http(s) address of the file, in place of path."
+    )
+    sha256: str | None = Field(
+        None, description="init caffemodel: the file's checksum; an address needs it."
+    )
+    suffix: str | None = Field(
+        None, description="init caffemodel: what the file adds to layers' names: _2 for conv1_2."
+    )
+    pairs: int | None = Field(
+        None, ge=1, description="init caffemodel: pairs it was trained on, for the tables."
+    )
 
     @model_validator(mode="after")
     def _init_is_complete(self) -> Self:
         needed = {"pairs": "set", "readapted": "after", "weights": "path"}.get(self.init)
-        for key in ("set", "after", "path"):
+        for key in ("set", "after", "path", "address", "sha256", "suffix", "pairs"):
             given = getattr(self, key) is not None
-            if given != (key == needed):
-                verb = "does not take" if given else "needs"
-                raise ValueError(f"init '{self.init}' {verb} '{key}'")
+            if given and key != needed and (self.init != "caffemodel" or key in ("set", "after")):
+                raise ValueError(f"init '{self.init}' does not take '{key}'")
+            if key == needed and not given:
+                raise ValueError(f"init '{self.init}' needs '{key}'")
+        if self.init == "caffemodel" and (self.path is None) == (self.address is None):
+            raise ValueError("init 'caffemodel' needs exactly one of 'path' and 'address'")
+        if self.address is not None and not self.address.startswith(("http://", "https://")):
+            raise ValueError("'address' must begin with http:// or https://; a file is a 'path'")
+        if self.address is not None and self.sha256 is None:
+            raise ValueError("an 'address' needs 'sha256', the checksum of what is downloaded")
+        if self.sha256 is not None and not re.fullmatch("[0-9a-f]{64}", self.sha256):
+            raise ValueError("'sha256' must be 64 hexadecimal digits, as sha256sum prints them")
         return self
 
 
@@ -387,12 +510,13 @@ class Config(Section):
         2, ge=1, description="Threads of each training process; results depend on it."
     )
     gpus: int = Field(
-        1, ge=0, description="GPUs that each training job asks the scheduler for; 0 for none."
+        1, ge=0, description="GPUs of each training job; pre-training uses them all. 0 for none."
     )
     videos: Videos = Field(description=Videos.__doc__)
     mining: Mining = Field(Mining(), description=Mining.__doc__)
     network: Network = Field(Network(), description=Network.__doc__)
     pretraining: Pretraining = Field(Pretraining(), description=Pretraining.__doc__)
+    data: Data = Field(Data(), description=Data.__doc__)
     readaptation: Readaptation = Field(Readaptation(), description=Readaptation.__doc__)
     voc: Voc = Field(Voc(), description=Voc.__doc__)
     proposals: Proposals = Field(Proposals(), description=Proposals.__doc__)
@@ -410,6 +534,12 @@ class Config(Section):
                 raise ValueError(
                     f"networks.{name}: there is no set '{network.set}' in pretraining.sets "
                     f"(there are: {', '.join(self.pretraining.sets)})"
+                )
+            shape = (self.network.backbone, self.network.width)
+            if network.init == "caffemodel" and shape != ("alexnet", 1):
+                raise ValueError(
+                    f"networks.{name}: init 'caffemodel' is an alexnet of full width, but this is "
+                    f"a run of {shape[0]} at width {shape[1]:g}; change that or leave this out"
                 )
             self.chain(name)
         for name, method in self.methods.items():

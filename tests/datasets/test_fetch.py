@@ -101,10 +101,10 @@ def test_an_address_that_gives_nothing_is_one_sentence(tmp_path: Path, server: s
 def test_a_broken_download_goes_on_where_it_stopped(tmp_path: Path, server: str):
     tar = tmp_path / "served" / "voc.tar"
     with pytest.raises(InputError, match="try again, it will go on"):
-        download(f"{server}/broken", tmp_path / "x.tar", md5(tar))
+        download(f"{server}/broken", tmp_path / "x.tar", md5(tar), "MD5")
     half = (tmp_path / "x.tar.part").stat().st_size
     assert half == tar.stat().st_size // 2
-    download(f"{server}/broken", tmp_path / "x.tar", md5(tar))
+    download(f"{server}/broken", tmp_path / "x.tar", md5(tar), "MD5")
     assert (tmp_path / "x.tar").read_bytes() == tar.read_bytes()
 
 

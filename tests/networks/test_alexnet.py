@@ -7,9 +7,9 @@ from trackssl.networks.alexnet import (
     DetectorNetwork,
     RankingNetwork,
     normalise_channels,
-    parameter_groups,
     pool5_size,
 )
+from trackssl.networks.heads import parameter_groups
 
 torch.set_num_threads(1)
 

@@ -1,3 +1,4 @@
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -5,11 +6,14 @@ import pandas as pd
 import pytest
 import torch
 
+from trackssl.config import Data
 from trackssl.errors import InputError
-from trackssl.images import encode_jpeg
+from trackssl.images import decode_image, encode_jpeg
+from trackssl.pairs.augment import Augmentation
 from trackssl.pairs.dataset import PairDataset
 from trackssl.pairs.sets import merge_pairs
-from trackssl.pairs.store import Pair, write_pairs
+from trackssl.pairs.store import Pair, PairShard, write_pairs
+from trackssl.randomness import generator
 
 SIDE = 72
 
@@ -71,8 +75,8 @@ def test_the_order_does_not_depend_on_workers_or_where_it_starts(pair_list: Path
     dataset = PairDataset(pair_list, 23, 5, SIDE, seed=1)
     wanted = [dataset.batch(k) for k in range(3, 12)]
     for threads in (1, 2, 7):
-        fresh = PairDataset(pair_list, 23, 5, SIDE, seed=1)
-        for found, batch in zip(fresh.batches(3, 12, threads), wanted, strict=True):
+        fresh = PairDataset(pair_list, 23, 5, SIDE, seed=1, data=Data(decode_threads=threads))
+        for found, batch in zip(fresh.batches(3, 12), wanted, strict=True):
             assert all(map(torch.equal, found, batch))
     other = PairDataset(pair_list, 23, 5, SIDE, seed=2)
     assert not torch.equal(other.batch(3).first, wanted[0].first)
@@ -80,7 +84,7 @@ def test_the_order_does_not_depend_on_workers_or_where_it_starts(pair_list: Path
 
 def test_each_patch_is_mirrored_by_a_coin_of_its_own(pair_list: Path) -> None:
     def mirrored(mirror: bool) -> torch.Tensor:
-        dataset = PairDataset(pair_list, 23, 23, SIDE, seed=1, mirror=mirror)
+        dataset = PairDataset(pair_list, 23, 23, SIDE, seed=1, augmentation=Augmentation(mirror))
         both = torch.stack([torch.stack(batch[:2]) for batch in dataset.batches(0, 20)])
         half = SIDE // 2
         bright = both.float().mean(dim=(3, 4))  # (20, 2, 23, W)
@@ -116,27 +120,145 @@ def test_patches_are_resized_to_the_networks_input(pair_list: Path) -> None:
         assert numbers(batch.first) == dataset.indices(0).tolist()
 
 
+def test_order_and_mirror_are_those_of_the_first_release(pair_list: Path) -> None:
+    table = pd.read_parquet(pair_list)
+    dataset = PairDataset(pair_list, 23, 5, SIDE, seed=3)
+    order = np.concatenate([generator(3, "shuffle", e).permutation(23) for e in range(2)])
+    for iteration in range(9):
+        wanted = order[5 * iteration : 5 * iteration + 5]
+        assert dataset.indices(iteration).tolist() == wanted.tolist()
+        coins = generator(3, "mirror", iteration).random((5, 2)) < 0.5
+        batch = dataset.batch(iteration)
+        for i, pair in enumerate(wanted):
+            jpegs = PairShard(Path(table["shard"][pair])).jpegs(int(table["row"][pair]))
+            for j, jpeg in enumerate(jpegs):
+                patch = decode_image(jpeg, "")
+                patch = patch[:, ::-1] if coins[i, j] else patch
+                assert np.array_equal(batch[j][i].permute(1, 2, 0), patch)
+
+
+@pytest.mark.parametrize("ranks", [2, 3, 5])
+def test_the_parts_of_all_ranks_are_the_batch_of_one(pair_list: Path, ranks: int) -> None:
+    every = Augmentation(True, 0.4, 0.5, 0.5)
+    dataset = PairDataset(pair_list, 23, 5, SIDE, seed=1, augmentation=every)
+    wanted = [dataset.batch(k) for k in range(3, 6)]
+    parts = [list(dataset.batches(3, 6, rank, ranks)) for rank in range(ranks)]
+    for batch, found in zip(wanted, zip(*parts, strict=True), strict=True):
+        assert torch.equal(batch.first, torch.cat([part.first for part in found]))
+        assert torch.equal(batch.last, torch.cat([part.last for part in found]))
+        assert all(torch.equal(batch.videos, part.videos) for part in found)
+        sizes = [len(part.first) for part in found]
+        assert sizes == [len(part) for part in np.array_split(range(5), ranks)]
+
+
+def test_blocks_are_read_ahead_and_change_only_the_order(pair_list: Path) -> None:
+    block = Data(shuffle="block", block_pairs=3, mixed_blocks=2)
+    dataset = PairDataset(pair_list, 23, 5, SIDE, seed=1, data=block)
+    batches = list(dataset.batches(2, 25))
+    for iteration, batch in enumerate(batches, 2):
+        assert numbers(batch.first) == dataset.indices(iteration).tolist()
+        assert all(map(torch.equal, batch, dataset.batch(iteration)))
+    seen = [n for k in range(23) for n in dataset.indices(k).tolist()]
+    assert all(sorted(seen[start : start + 23]) == list(range(23)) for start in range(0, 115, 23))
+    part = list(dataset.batches(2, 5, 1, 2))
+    assert [numbers(p.first) for p in part] == [numbers(b.first[3:]) for b in batches[:3]]
+    pair_list.with_name("1.arrow").unlink()
+    broken = PairDataset(pair_list, 23, 5, SIDE, seed=1, data=block)
+    with pytest.raises(InputError, match=r"1\.arrow: there is no such file"):
+        list(broken.batches(0, 5))
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("decode")]
+
+
+def test_a_rank_reads_nothing_of_the_others(pair_list: Path) -> None:
+    dataset = PairDataset(pair_list, 23, 23, SIDE, seed=1)
+    last = int(dataset.indices(0)[-1])
+    pd.read_parquet(pair_list).assign(row=lambda t: t["row"].where(t.index != last, 99)).to_parquet(
+        pair_list, index=False
+    )
+    broken = PairDataset(pair_list, 23, 23, SIDE, seed=1)
+    broken.batch(0, rank=0, ranks=2)
+    with pytest.raises(InputError, match="the list names row 99"):
+        broken.batch(0, rank=1, ranks=2)
+
+
+def test_more_ranks_than_pairs_and_a_set_below_a_batch_are_refused(pair_list: Path) -> None:
+    with pytest.raises(InputError, match=r"5 pairs cannot be shared by 6 processes"):
+        PairDataset(pair_list, 23, 5, SIDE, seed=1).batch(0, 0, 6)
+    with pytest.raises(InputError, match=r"sets\.parquet: the set holds 4 pairs .* batch of 5;"):
+        PairDataset(pair_list, 4, 5, SIDE, seed=1)
+
+
+def test_an_error_ends_the_batches_at_once_and_leaves_no_thread(pair_list: Path) -> None:
+    pd.read_parquet(pair_list).assign(row=99).to_parquet(pair_list, index=False)
+    dataset = PairDataset(pair_list, 23, 5, SIDE, seed=1, data=Data(decode_threads=3))
+    batches = dataset.batches(0, 1_000_000)
+    with pytest.raises(InputError, match="the list names row 99"):
+        next(batches)
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("decode")]
+
+
+def test_few_batches_are_decoded_ahead_and_a_reader_may_stop(pair_list: Path) -> None:
+    dataset = PairDataset(pair_list, 23, 5, SIDE, seed=1)
+    begun: list[int] = []
+    begin = dataset._begin
+
+    def counted(iteration: int, rank: int, ranks: int):  # type: ignore[no-untyped-def]
+        begun.append(iteration)
+        return begin(iteration, rank, ranks)
+
+    dataset._begin = counted  # type: ignore[method-assign]
+    batches = dataset.batches(0, 1_000_000)
+    for _ in range(4):
+        next(batches)
+    batches.close()  # type: ignore[attr-defined]
+    assert len(begun) == 6
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("decode")]
+
+
+def test_a_patch_that_claims_to_be_huge_is_not_decoded(pair_list: Path) -> None:
+    jpeg = flat(99)
+    at = jpeg.index(b"\xff\xc0")  # height and width follow 5 bytes later
+    huge = jpeg[: at + 5] + (60_000).to_bytes(2, "big") * 2 + jpeg[at + 9 :]
+    box = (0.0, 0.0, 1.0, 1.0)
+    write_pairs(
+        pair_list.with_name("0.arrow"),
+        [Pair("v", 0, 30, box, box, 9, 9, 9.0, 1.0, jpeg, huge)] * 13,
+        {},
+        {},
+    )
+    dataset = PairDataset(pair_list, 23, 23, SIDE, seed=1)
+    with pytest.raises(InputError, match=r"0\.arrow, row \d+: the patch claims 60000 x 60000 px"):
+        dataset.batch(0)
+
+
 def test_a_bad_patch_is_named_by_shard_and_row(pair_list: Path) -> None:
     path = pair_list.with_name("0.arrow")
     box = (0.0, 0.0, 1.0, 1.0)
-    good, bad = flat(99), b"no jpeg"
-    pairs = [
-        Pair("v", 0, 30, box, box, 9, 9, 9.0, 1.0, good, bad if i == 4 else good) for i in range(13)
-    ]
-    write_pairs(path, pairs, {}, {})
-    dataset = PairDataset(pair_list, 23, 23, SIDE, seed=1)
-    with pytest.raises(InputError, match=r"0\.arrow, row 4: this is not an image"):
-        list(dataset.batches(0, 1))
+    good = flat(99)
+    for bad in (b"no jpeg", b"", None, good[:-200], good[:20], b"\xff\xd8" + b"\xff" * 99):
+        pairs = [
+            Pair("v", 0, 30, box, box, 9, 9, 9.0, 1.0, good, bad if i == 4 else good)  # type: ignore[arg-type]
+            for i in range(13)
+        ]
+        write_pairs(path, pairs, {}, {})
+        dataset = PairDataset(pair_list, 23, 23, SIDE, seed=1)
+        with pytest.raises(InputError, match=r"0\.arrow, row 4: this is not an image"):
+            list(dataset.batches(0, 1))
     write_pairs(path, pairs[:3], {}, {})
     with pytest.raises(InputError, match=r"0\.arrow: it holds 3 pairs, but the list names row"):
         PairDataset(pair_list, 23, 23, SIDE, seed=1).batch(0)
     path.write_bytes(path.read_bytes()[:500])
     with pytest.raises(InputError, match=r"0\.arrow: this is not a whole Arrow file"):
         PairDataset(pair_list, 23, 23, SIDE, seed=1).batch(0)
+    path.unlink()
+    with pytest.raises(InputError, match=r"0\.arrow: there is no such file of pairs"):
+        PairDataset(pair_list, 23, 23, SIDE, seed=1).batch(0)
 
 
 def test_a_bad_list_is_one_sentence(pair_list: Path, tmp_path: Path) -> None:
     columns, text, empty = tmp_path / "columns", tmp_path / "text", tmp_path / "empty"
+    types = tmp_path / "types"
+    pd.DataFrame({"shard": ["0"], "row": ["one"], "video": ["v"]}).to_parquet(types)
     pd.DataFrame({"row": [1]}).to_parquet(columns)
     text.write_text("no table")
     pd.read_parquet(pair_list)[:0].to_parquet(empty)
@@ -144,6 +266,7 @@ def test_a_bad_list_is_one_sentence(pair_list: Path, tmp_path: Path) -> None:
         (tmp_path / "absent", "no such list of pairs"),
         (columns, "not a whole list of pairs"),
         (text, "not a whole list of pairs"),
+        (types, "not a whole list of pairs"),
         (empty, "the list holds no pairs"),
     ]:
         with pytest.raises(InputError, match=said) as caught:

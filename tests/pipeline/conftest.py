@@ -62,7 +62,7 @@ class Pipeline:
             start_new_session=True,
         )
 
-    def run(self, *arguments: str, timeout: float = 280) -> tuple[int, str]:
+    def run(self, *arguments: str, timeout: float = 900) -> tuple[int, str]:
         process = self.start(*arguments)
         try:
             output, _ = process.communicate(timeout=timeout)
@@ -70,7 +70,7 @@ class Pipeline:
             kill_group(process)
         return process.returncode, output
 
-    def kill_when(self, ready: Callable[[], bool], *arguments: str, timeout: float = 120) -> None:
+    def kill_when(self, ready: Callable[[], bool], *arguments: str, timeout: float = 600) -> None:
         """Start, wait for the moment, and end Snakemake and all its jobs with SIGKILL."""
         process = self.start(*arguments)
         deadline = time.monotonic() + timeout

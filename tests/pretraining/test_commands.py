@@ -80,7 +80,7 @@ def test_a_killed_run_that_is_started_again_writes_the_same_bits(
     process = subprocess.Popen(
         [sys.executable, "-c", PROGRAM, *command], stderr=subprocess.PIPE, text=True
     )
-    checkpoint, deadline = killed / "progress" / "checkpoint.pt", time.monotonic() + 60
+    checkpoint, deadline = killed / "progress" / "checkpoint.pt", time.monotonic() + 600
     while not checkpoint.exists() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.01)
     os.kill(process.pid, signal.SIGKILL)

@@ -17,6 +17,7 @@ from trackssl.detection.features import load_detector
 from trackssl.errors import InputError
 from trackssl.images import encode_jpeg
 from trackssl.networks import DETECTOR, RANKING, DetectorNetwork, RankingNetwork, save_weights
+from trackssl.pairs.augment import Augmentation
 from trackssl.pairs.dataset import PairDataset
 from trackssl.pairs.store import PairShard
 from trackssl.pretraining.commands import register
@@ -80,7 +81,7 @@ def test_features_of_patches_are_those_of_training(
     paths = [tmp_path / f"{row}.jpg" for row in range(6)]
     for row, path in enumerate(paths):
         path.write_bytes(shard.jpegs(row)[0])
-    dataset = PairDataset(pairs, 6, 6, PX, seed=0, mirror=False)
+    dataset = PairDataset(pairs, 6, 6, PX, seed=0, augmentation=Augmentation(mirror=False))
     patches = dataset.batch(0).first[np.argsort(dataset.indices(0))]
     with torch.inference_mode():
         network = RankingNetwork(0.1, PX, seed=3)

@@ -17,9 +17,9 @@ from trackssl.files import Progress
 from trackssl.networks.alexnet import RankingNetwork
 from trackssl.pairs.dataset import PairDataset
 from trackssl.pretraining import trainer
+from trackssl.pretraining.collapse import CollapseWatch
 from trackssl.pretraining.ranking import RankingResult, choose_negatives, ranking_loss
 from trackssl.pretraining.schedule import Schedule, pretraining_schedule
-from trackssl.pretraining.trainer import CollapseWatch
 
 torch.set_num_threads(1)
 

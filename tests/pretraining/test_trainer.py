@@ -106,3 +106,34 @@ def test_a_damaged_checkpoint_is_one_sentence(few_pairs: Path, tmp_path: Path) -
         (tmp_path / "checkpoint.pt").write_bytes(content)
         with pytest.raises(InputError, match=r"checkpoint\.pt: this checkpoint cannot be read"):
             run(few_pairs, tmp_path, schedule, Pretraining(batch_pairs=6))
+
+
+def test_a_checkpoint_of_another_version_is_one_sentence(few_pairs: Path, tmp_path: Path) -> None:
+    schedule = Schedule(4, hard_from=1, learning_rate=0.001, lr_step_iterations=None)
+    settings = Pretraining(batch_pairs=6, checkpoint_every_iterations=2)
+    run(few_pairs, tmp_path, schedule, settings)
+    file = tmp_path / "checkpoint.pt"
+    state = torch.load(file)
+    assert state["run"][0] == 4
+    torch.save(state | {"version": 0}, file)
+    kept = file.read_bytes()
+    with pytest.raises(InputError, match=r"checkpoint\.pt: this checkpoint is of version 0, this"):
+        run(few_pairs, tmp_path, schedule, settings)
+    assert file.read_bytes() == kept
+
+
+def test_epochs_are_told_when_their_last_pair_was_seen(few_pairs: Path, tmp_path: Path) -> None:
+    seen: list[tuple[int, float]] = []
+    network = RankingNetwork(0.1, 67, seed=1)
+    dataset = PairDataset(few_pairs, 20, 6, 67, seed=1)
+    schedule = Schedule(11, hard_from=5, learning_rate=0.01, lr_step_iterations=None)
+
+    def on_epoch(epoch: int) -> None:
+        seen.append((epoch, network.get_parameter("conv1.weight").sum().item()))
+
+    progress = Progress(tmp_path, {}, "training")
+    trainer.train(
+        network, dataset, schedule, Pretraining(batch_pairs=6), 1, progress, on_epoch=on_epoch
+    )
+    assert [epoch for epoch, _ in seen] == [0, 1, 2, 3]  # 66 pairs of 20
+    assert len({value for _, value in seen}) == 4  # it has learned in between

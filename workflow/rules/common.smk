@@ -29,6 +29,7 @@ if (
 shell.prefix("export TRACKSSL_END_WITH_PARENT=1; exec ")
 
 CONDA = "../../envs/trackssl.yaml"
+DEVICES = max(1, RUN.gpus)  # processes of a training, each with a device
 SHARDS = [f"{shard:04d}" for shard in range(RUN.videos.shards)]
 
 
@@ -65,13 +66,20 @@ def member_features(split):
     ]
 
 
-def pretraining_settings(wildcards):
-    """The ranking settings with this network's set alone, so that another set's edit reruns nothing."""
+def pretraining_section(wildcards):
+    """The ranking settings with this network's set alone, so that another's edit reruns nothing."""
     name = RUN.pair_set(wildcards.network)
-    section = RUN.pretraining
-    return section.model_copy(
-        update={"sets": {name: section.sets[name]}}
-    ).model_dump_json()
+    return RUN.pretraining.model_copy(
+        update={"sets": {name: RUN.pretraining.sets[name]}}
+    )
+
+
+def learnt_by(wildcards):
+    """All settings that a ranking run's result depends on; not where pairs are staged, say."""
+    section = pretraining_section(wildcards)
+    learnt = section.model_dump(mode="json", exclude=trackssl.config.UNTOLD)
+    order = RUN.data.model_dump(include=trackssl.config.SHUFFLING)
+    return json.dumps(learnt | order)
 
 
 def initial_weights(wildcards):
@@ -79,7 +87,21 @@ def initial_weights(wildcards):
     network = RUN.networks[wildcards.network]
     if network.init in ("pairs", "readapted"):
         return f"results/pretraining/{wildcards.network}/seed{wildcards.seed}/weights.safetensors"
+    if network.init == "caffemodel":  # no draw is in it: one file for every seed
+        return f"results/pretraining/{wildcards.network}/weights.safetensors"
     return network.path or []
+
+
+def import_options(wildcards):
+    """The source and the options of `trackssl import-weights` that say where a file is from."""
+    network = RUN.networks[wildcards.network]
+    options = {
+        "--sha256": network.sha256,
+        "--suffix": network.suffix,
+        "--pairs": network.pairs,
+    }
+    given = [f"{k}={v}" for k, v in options.items() if v is not None]
+    return shlex.join([network.path or network.address, *given])
 
 
 def initial_options(wildcards, input):

@@ -1,4 +1,5 @@
 # Pairs -> convolutions by ranking; and back to ranking from fine-tuned ones (iterative fine-tuning).
+# Or convolutions that others trained, from Caffe's files.
 
 
 rule pretrain:
@@ -17,23 +18,30 @@ rule pretrain:
     priority: 10  # the longest chain of the graph: iterative fine-tuning
     conda:
         CONDA
-    threads: RUN.torch_threads
+    threads: RUN.torch_threads * DEVICES
     resources:
         mem_mb=16000,
         runtime=10080,
         gpu=RUN.gpus,
     params:
-        settings=pretraining_settings,
+        learnt=learnt_by,
+        settings=lambda wildcards, input: pretraining_section(
+            wildcards
+        ).model_dump_json(),
+        data=lambda wildcards, input: settings("data"),
+        devices=DEVICES,
         set=lambda wildcards: RUN.pair_set(wildcards.network),
         network=settings("network"),
         torch_threads=RUN.torch_threads,
-        recipe=1,
+        recipe=2,
     message:
         "Pre-training {wildcards.network}, seed {wildcards.seed}"
     shell:
         "trackssl pretrain --pairs {input.sets:q} --set {params.set:q}"
         " --settings {params.settings:q} --network {params.network:q}"
-        " --seed {wildcards.seed} --threads {params.torch_threads}"
+        " --data {params.data:q} --seed {wildcards.seed}"
+        " --threads {params.torch_threads} --devices {params.devices}"
+        " --tensorboard logs/tensorboard/{wildcards.network}_seed{wildcards.seed}"
         " --out {output.weights:q} --log {output.log:q}"
         " --progress progress/pretrain/{wildcards.network}_seed{wildcards.seed} > {log:q} 2>&1"
 
@@ -55,23 +63,59 @@ rule readapt:
     priority: 10  # the longest chain of the graph: iterative fine-tuning
     conda:
         CONDA
-    threads: RUN.torch_threads
+    threads: RUN.torch_threads * DEVICES
     resources:
         mem_mb=16000,
         runtime=10080,
         gpu=RUN.gpus,
     params:
-        settings=pretraining_settings,
+        learnt=learnt_by,
+        settings=lambda wildcards, input: pretraining_section(
+            wildcards
+        ).model_dump_json(),
+        data=lambda wildcards, input: settings("data"),
+        devices=DEVICES,
         readaptation=settings("readaptation"),
         set=lambda wildcards: RUN.pair_set(wildcards.network),
         network=settings("network"),
         torch_threads=RUN.torch_threads,
-        recipe=1,
+        recipe=2,
     message:
         "Back to ranking: {wildcards.network}, seed {wildcards.seed}"
     shell:
         "trackssl readapt --weights {input.weights:q} --pairs {input.sets:q} --set {params.set:q}"
         " --settings {params.settings:q} --readaptation {params.readaptation:q}"
-        " --network {params.network:q} --seed {wildcards.seed} --threads {params.torch_threads}"
+        " --network {params.network:q} --data {params.data:q} --seed {wildcards.seed}"
+        " --threads {params.torch_threads} --devices {params.devices}"
+        " --tensorboard logs/tensorboard/{wildcards.network}_seed{wildcards.seed}"
         " --out {output.weights:q} --log {output.log:q}"
         " --progress progress/readapt/{wildcards.network}_seed{wildcards.seed} > {log:q} 2>&1"
+
+
+rule import_weights:
+    input:
+        run=ancient("results/run.json"),
+        source=lambda wildcards: RUN.networks[wildcards.network].path or [],
+    output:
+        weights="results/pretraining/{network}/weights.safetensors",
+    log:
+        "logs/import_weights/{network}.log",
+    benchmark:
+        "benchmarks/import_weights/{network}.tsv"
+    wildcard_constraints:
+        network=any_of(networks_of("caffemodel")),
+    conda:
+        CONDA
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=240,
+        downloads=1,
+    params:
+        source=import_options,
+        recipe=1,
+    message:
+        "Taking in the weights of {wildcards.network}"
+    shell:
+        "trackssl import-weights {params.source} --convolutions-only --out {output.weights:q}"
+        " --progress progress/import_weights/{wildcards.network} > {log:q} 2>&1"

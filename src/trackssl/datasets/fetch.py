@@ -60,7 +60,7 @@ def download_devkit(folder: Path, address: str, md5: str) -> None:
     """Fetch and extract a devkit's archive; it holds `VOCdevkit/VOC<year>`. Raises InputError."""
     archive = folder.with_name(address.rsplit("/", 1)[-1])
     if not archive.exists():
-        download(address, archive, md5)
+        download(address, archive, md5, "MD5")
     with _new_folder(folder) as part:
         try:
             with tarfile.open(archive) as tar:

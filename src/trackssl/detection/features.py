@@ -21,12 +21,12 @@ from trackssl.files import whole_file
 from trackssl.images import read_image
 from trackssl.networks import (
     DETECTOR,
-    DetectorNetwork,
+    build_detector,
     load_network,
     load_weights,
     network_settings,
 )
-from trackssl.networks.alexnet import FeatureLayer
+from trackssl.networks.heads import FeatureLayer
 from trackssl.networks.weights import described
 
 _BATCH_WINDOWS = 256
@@ -47,7 +47,9 @@ def load_detector(path: Path) -> tuple[nn.Module, Network, Finetuning]:
 
         detector = TorchvisionDetector(classes)
     else:
-        detector = DetectorNetwork(classes, network.width, network.input_px)
+        detector = build_detector(
+            "random", network.width, network.input_px, classes, backbone=network.backbone
+        )
     load_network(detector, path, DETECTOR)
     return detector.eval(), network, finetuning
 

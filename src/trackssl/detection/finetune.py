@@ -85,6 +85,7 @@ def finetune(
         settings.dropout,
         start.seed,
         start.weights,
+        network.backbone,
     )
     chosen = {
         "network": network.model_dump(),

@@ -1,7 +1,8 @@
-"""Networks: AlexNet in CaffeNet's order, its weights files, and torchvision's for comparison."""
+"""Networks: AlexNet in CaffeNet's order, ResNets, their weights files, torchvision's AlexNet."""
 
-from trackssl.networks.alexnet import DetectorNetwork, RankingNetwork, parameter_groups, pool5_size
-from trackssl.networks.build import build_detector
+from trackssl.networks.alexnet import DetectorNetwork, RankingNetwork, pool5_size
+from trackssl.networks.build import build_detector, build_ranking
+from trackssl.networks.heads import parameter_groups
 from trackssl.networks.weights import (
     DETECTOR,
     RANKING,
@@ -18,6 +19,7 @@ __all__ = [
     "DetectorNetwork",
     "RankingNetwork",
     "build_detector",
+    "build_ranking",
     "load_convolutions",
     "load_network",
     "load_weights",

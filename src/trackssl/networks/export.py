@@ -12,7 +12,7 @@ from trackssl import __version__
 from trackssl.config import Network
 from trackssl.errors import InputError
 from trackssl.files import file_sha256, fingerprint, whole_file, write_text
-from trackssl.networks.alexnet import RankingNetwork
+from trackssl.networks.build import build_ranking
 from trackssl.networks.caffe import (
     caffe_layers,
     deploy_prototxt,
@@ -40,7 +40,7 @@ def open_network(path: Path) -> nn.Module:
     _, metadata = load_weights(path, RANKING, DETECTOR)
     settings = network_settings(path, metadata)
     if metadata["format"] == RANKING:
-        network = RankingNetwork(settings.width, settings.input_px)
+        network = build_ranking(settings)
         load_network(network, path, RANKING)
         return network.eval()
     # Imported here, as it is the stage above's, which knows what else a detector may be.
@@ -54,7 +54,7 @@ def export_weights(weights: Path, form: Format, out: Path) -> list[Path]:
 
     torch: {"state_dict", "metadata"}, for `torch.load(weights_only=True)`; onnx: `images`, (batch,
     3, input_px, input_px) uint8 BGR, to `features` or `scores`, any batch; caffe: a .caffemodel
-    and, beside it, its .prototxt (ranking networks of full width only).
+    and, beside it, its .prototxt (ranking AlexNets of full width only).
 
     Raises InputError for weights that cannot be read or do not fit the format.
     """
@@ -75,6 +75,11 @@ def export_weights(weights: Path, form: Format, out: Path) -> list[Path]:
     if prototxt == out:
         raise InputError(f"{out}: this is the name of the network's text; end it in .caffemodel.")
     settings = network_settings(weights, metadata)
+    if settings.backbone != "alexnet":
+        raise InputError(
+            f"{weights}: its backbone is {settings.backbone}, but only AlexNet is exchanged with "
+            "Caffe; export it as torch or onnx."
+        )
     if settings.width != 1:
         raise InputError(
             f"{weights}: its width is {settings.width:g}, but only networks of full width are "
@@ -87,17 +92,22 @@ def export_weights(weights: Path, form: Format, out: Path) -> list[Path]:
 
 
 def import_caffe(
-    source: Path, out: Path, suffix: str = "", convolutions_only: bool = False, pairs: int = 0
+    source: Path,
+    out: Path,
+    suffix: str = "",
+    convolutions_only: bool = False,
+    pairs: int | None = None,
+    name: str | None = None,
 ) -> None:
     """Write a .caffemodel's ranking network as this project's weights, for `init: weights`.
 
-    `pairs` is what the network was trained on, for the tables; 0 says unknown. Raises InputError as
-    `ranking_weights_from_caffe` does.
+    `pairs` is what the network was trained on, for the tables, None if unknown; `name` is that of
+    the file where it was got. Raises InputError as `ranking_weights_from_caffe` does.
     """
     state = ranking_weights_from_caffe(source, suffix, convolutions_only)
     described = {
         "network": Network(width=1.0, input_px=227).model_dump(),
-        "source": source.name,
+        "source": name or source.name,
         "source_sha256": file_sha256(source),
         "suffix": suffix,
     }
@@ -105,7 +115,7 @@ def import_caffe(
         "format": RANKING,
         "config": fingerprint(described),
         "settings": json.dumps(described, sort_keys=True),
-        "pairs": str(pairs),
+        "pairs": "" if pairs is None else str(pairs),
         "rounds": "0",
         "version": __version__,
     }

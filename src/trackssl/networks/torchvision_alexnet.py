@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from torchvision.models import AlexNet_Weights, alexnet
 
 from trackssl.errors import InputError
-from trackssl.networks.alexnet import CLASSIFIER_STD, FeatureLayer
+from trackssl.networks.heads import CLASSIFIER_STD, FeatureLayer
+from trackssl.networks.torchvision_input import TorchvisionInput
 from trackssl.randomness import derive_seed
 
 _LAYER_ENDS = {"pool5": 0, "fc6": 3, "fc7": 6}  # where a layer ends in torchvision's `classifier`
@@ -20,9 +21,6 @@ class TorchvisionDetector(nn.Module):
 
     Its weights are `state`, torchvision's own names and tensors (see `read_state`), or random.
     """
-
-    mean: Tensor
-    std: Tensor
 
     def __init__(
         self,
@@ -43,12 +41,7 @@ class TorchvisionDetector(nn.Module):
         # torchvision: dropout, fc6, ReLU, dropout, fc7, ReLU, classifier
         self.fully_connected = nn.Sequential(*list(network.classifier)[:-1])
         self.classifier = last
-        self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1), False)
-        self.register_buffer("std", torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1), False)
-
-    def preprocess(self, images: Tensor) -> Tensor:
-        """(N, 3, H, W) uint8 BGR -> float32 RGB, torchvision's mean and spread taken out."""
-        return (images.flip(1) / 255 - self.mean) / self.std
+        self.preprocess = TorchvisionInput()
 
     def features(self, images: Tensor, layer: FeatureLayer = "fc7") -> Tensor:
         """(N, 3, H, W) uint8 BGR -> (N, dim) features of a layer after its ReLU."""

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from trackssl.config import Network, parse
 from trackssl.errors import InputError
 from trackssl.files import whole_file
-from trackssl.networks.alexnet import CONVOLUTIONS
+from trackssl.networks.heads import Trunk
 
 RANKING = "trackssl.ranking"
 DETECTOR = "trackssl.detector"
@@ -70,22 +70,31 @@ def load_network(network: nn.Module, path: Path, *formats: str) -> Metadata:
 
 
 def load_convolutions(
-    network: nn.Module, path: Path, formats: tuple[str, ...] = (RANKING, DETECTOR)
+    network: Trunk, path: Path, formats: tuple[str, ...] = (RANKING, DETECTOR)
 ) -> Metadata:
-    """Carry over conv1 to conv5 of a ranking or detector file -> metadata; the rest stays as it is.
+    """Carry over the trunk of a ranking or detector file -> metadata; the rest stays as it is.
 
-    Raises InputError if the file lacks them or was trained at another width.
+    That is conv1 to conv5 of AlexNet; of a ResNet all up to pool5, batch norm's statistics too.
+    Raises InputError if the file lacks them or was trained with another backbone or width.
     """
-    names = [f"{layer}.{kind}" for layer in CONVOLUTIONS for kind in ("weight", "bias")]
-    return _load(network, path, names, formats)
+    return _load(network, path, network.trunk_names(), formats)
 
 
 def _load(network: nn.Module, path: Path, names: list[str], formats: tuple[str, ...]) -> Metadata:
     tensors, metadata = load_weights(path, *formats)
+    if isinstance(network, Trunk) and "settings" in metadata:
+        backbone = network_settings(path, metadata).backbone
+        if backbone != network.backbone:
+            raise InputError(
+                f"{path}: its backbone is {backbone}, but the network's is {network.backbone}; "
+                "give weights of the same network.backbone."
+            )
     wanted = network.state_dict()
     if missing := [name for name in names if name not in tensors]:
+        more = f" and {len(missing) - 10} more" if len(missing) > 10 else ""
         raise InputError(
-            f"{path}: the tensors {', '.join(missing)} are missing; give a file of this network."
+            f"{path}: the tensors {', '.join(missing[:10])}{more} are missing; give a file of this "
+            "network."
         )
     for name in names:
         if tensors[name].shape != wanted[name].shape:
@@ -98,7 +107,9 @@ def _load(network: nn.Module, path: Path, names: list[str], formats: tuple[str, 
 
 
 def network_settings(path: Path, metadata: Mapping[str, str]) -> Network:
-    """The width and input size of the network that a file's metadata is of. Raises InputError."""
+    """Backbone, width and input size of the network that a file's metadata is of; files of before
+    there were others are AlexNet's. Raises InputError.
+    """
     with described(path):
         return parse(Network, json.loads(metadata["settings"])["network"], str(path))
 

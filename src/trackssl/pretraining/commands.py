@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from trackssl.pretraining.launching import is_lead, launch, launched
+
 if TYPE_CHECKING:
     from trackssl.errors import InputError
 
@@ -29,6 +31,21 @@ Threads = Annotated[
     int, typer.Option(min=1, help="Numerical threads; results are bit-equal for equal numbers.")
 ]
 
+Devices = Annotated[
+    int,
+    typer.Option(
+        min=1,
+        help="Processes of this machine, each with a device and its part of each batch. Under "
+        "torchrun or srun, theirs count.",
+    ),
+]
+DataSettings = Annotated[
+    str | None, typer.Option("--data", help="Section `data`: inline JSON or a YAML file's path.")
+]
+TensorBoard = Annotated[
+    Path | None, typer.Option(help="Folder for the curves, as `tensorboard --logdir` reads them.")
+]
+
 
 class EmbeddedLayer(StrEnum):
     """Layer of a feature."""
@@ -43,6 +60,9 @@ class DeviceName(StrEnum):
     auto = "auto"
     cpu = "cpu"
     cuda = "cuda"
+
+
+ComputedOn = Annotated[DeviceName, typer.Option(help="auto: a GPU if there is one.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -62,6 +82,10 @@ def pretrain(
     network: NetworkSettings = None,
     seed: Seed = 0,
     threads: Threads = 1,
+    devices: Devices = 1,
+    device: ComputedOn = DeviceName.auto,
+    data: DataSettings = None,
+    tensorboard: TensorBoard = None,
 ) -> None:
     """Learn from pairs of patches by ranking, from random weights.
 
@@ -69,17 +93,22 @@ def pretrain(
     --out weights.safetensors --log log.jsonl --progress progress/5m
     """
     from trackssl import config
+
+    if devices > 1 and not launched():
+        launch(devices)
+        return
     from trackssl.pretraining import runs
 
     loss = runs.pretrain(
-        runs.RunFiles(pairs, out, log, progress),
+        runs.RunFiles(pairs, out, log, progress, tensorboard),
         set_name,
         config.load_settings(config.Pretraining, settings, "pretraining"),
         config.load_settings(config.Network, network, "network"),
         seed,
-        threads,
+        runs.Machine(threads, device.value, config.load_settings(config.Data, data, "data")),
     )
-    typer.echo(f"{out}: loss {loss:.4f}")
+    if is_lead():
+        typer.echo(f"{out}: loss {loss:.4f}")
 
 
 def readapt(
@@ -97,6 +126,10 @@ def readapt(
     network: NetworkSettings = None,
     seed: Seed = 0,
     threads: Threads = 1,
+    devices: Devices = 1,
+    device: ComputedOn = DeviceName.auto,
+    data: DataSettings = None,
+    tensorboard: TensorBoard = None,
 ) -> None:
     """Go back to ranking from a fine-tuned detector's convolutions (iterative fine-tuning).
 
@@ -104,19 +137,24 @@ def readapt(
     --set 5m --out weights.safetensors --log log.jsonl --progress progress/5m_round1
     """
     from trackssl import config
+
+    if devices > 1 and not launched():
+        launch(devices)
+        return
     from trackssl.pretraining import runs
 
     loss = runs.readapt(
         weights,
-        runs.RunFiles(pairs, out, log, progress),
+        runs.RunFiles(pairs, out, log, progress, tensorboard),
         set_name,
         config.load_settings(config.Pretraining, settings, "pretraining"),
         config.load_settings(config.Readaptation, readaptation, "readaptation"),
         config.load_settings(config.Network, network, "network"),
         seed,
-        threads,
+        runs.Machine(threads, device.value, config.load_settings(config.Data, data, "data")),
     )
-    typer.echo(f"{out}: loss {loss:.4f}")
+    if is_lead():
+        typer.echo(f"{out}: loss {loss:.4f}")
 
 
 def embed(
@@ -126,9 +164,7 @@ def embed(
     layer: Annotated[
         EmbeddedLayer, typer.Option(help="fc7, or pool5 flattened.")
     ] = EmbeddedLayer.fc7,
-    device: Annotated[
-        DeviceName, typer.Option(help="auto: a GPU if there is one.")
-    ] = DeviceName.auto,
+    device: ComputedOn = DeviceName.auto,
     batch_images: Annotated[int, typer.Option(min=1, help="Images computed at once.")] = 64,
     skip_bad: Annotated[
         bool, typer.Option(help="Leave out images that cannot be decoded, and name them.")

@@ -25,12 +25,13 @@ from trackssl.images import Image, read_image
 from trackssl.networks import (
     DETECTOR,
     RANKING,
-    RankingNetwork,
+    build_ranking,
     load_convolutions,
     load_network,
     load_weights,
     network_settings,
 )
+from trackssl.networks.heads import RankingHead
 from trackssl.pairs.dataset import fit
 
 Layer = Literal["pool5", "fc7"]
@@ -180,7 +181,7 @@ class Encoder:
         images = torch.from_numpy(crops).to(self.device).permute(0, 3, 1, 2)
         exact = torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
         with torch.inference_mode(), exact:
-            if not isinstance(self.network, RankingNetwork):
+            if not isinstance(self.network, RankingHead):
                 features = self.network.features(images, self.layer)  # type: ignore[operator]
             elif self.layer == "pool5":
                 features = self.network.pool5(images).flatten(1)
@@ -194,9 +195,9 @@ class Encoder:
         return found
 
 
-def _ranking_network(weights: Path, settings: Network, layer: Layer) -> RankingNetwork:
-    """The network of a file; for pool5, its convolutions suffice."""
-    network = RankingNetwork(settings.width, settings.input_px)
+def _ranking_network(weights: Path, settings: Network, layer: Layer) -> RankingHead:
+    """The network of a file; for pool5, its trunk suffices."""
+    network = build_ranking(settings)
     if layer == "pool5":
         load_convolutions(network, weights, (RANKING,))
     else:

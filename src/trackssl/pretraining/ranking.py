@@ -95,6 +95,8 @@ def ranking_loss(
 ) -> RankingResult:
     """Loss of B pairs: unit features of first and last patches (B, D), video numbers (B,).
 
+    The numbers are best on the CPU, where looking at them waits for no GPU.
+
     Raises InputError when all pairs are of one video, since no patch could be a negative.
     """
     pairs = len(first)
@@ -105,6 +107,7 @@ def ranking_loss(
             f"All {len(videos)} pairs of a batch are of one video, so there are no negatives; mine "
             "more videos or raise pretraining.batch_pairs."
         )
+    candidate = candidate.to(first.device)
     anchors = patches if settings.anchors == "both" else first  # (A, D), A is B or 2B
     similarity = anchors @ patches.T  # (A, 2B)
     positive = (first * last).sum(dim=1, keepdim=True)  # (B, 1)

@@ -3,18 +3,28 @@
 import json
 import shutil
 import sys
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import cv2
 import torch
+from torch import nn
 
 from trackssl import __version__
-from trackssl.config import Network, Pretraining, Readaptation
+from trackssl.config import (
+    SHUFFLING,
+    UNTOLD,
+    Data,
+    Device,
+    Network,
+    Pretraining,
+    Readaptation,
+)
 from trackssl.errors import InputError
 from trackssl.files import Progress, file_sha256, fingerprint, whole_file
-from trackssl.networks.alexnet import RankingNetwork
+from trackssl.networks.build import build_ranking
 from trackssl.networks.weights import (
     DETECTOR,
     RANKING,
@@ -22,7 +32,9 @@ from trackssl.networks.weights import (
     load_weights,
     save_weights,
 )
+from trackssl.pairs.augment import Augmentation
 from trackssl.pairs.dataset import PairDataset
+from trackssl.pretraining.devices import lead_first, open_fabric, with_others
 from trackssl.pretraining.schedule import (
     Schedule,
     find_set,
@@ -35,12 +47,22 @@ from trackssl.randomness import derive_seed
 
 @dataclass(frozen=True)
 class RunFiles:
-    """Where a run reads its pairs, and where it writes its weights, its log and its progress."""
+    """Where a run reads its pairs, and where it writes its weights, log, progress and curves."""
 
     pairs: Path
     out: Path
     log: Path
     progress: Path
+    curves: Path | None = None  # a folder for TensorBoard
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What a run computes on: nothing of it changes a result but `threads`."""
+
+    threads: int = 1
+    device: Device = "auto"
+    data: Data = field(default_factory=Data)
 
 
 def pretrain(
@@ -49,26 +71,16 @@ def pretrain(
     settings: Pretraining,
     network: Network,
     seed: int,
-    threads: int,
+    machine: Machine,
     log_every: int | None = None,
 ) -> float:
     """Train the ranking network on a set of pairs -> last loss; or go on with a killed run.
 
     Raises InputError for bad pairs, an unknown set, or the progress of another config.
     """
-    dataset = _open_set(files.pairs, set_name, settings, network, seed)
-    schedule = pretraining_schedule(settings, set_name, len(dataset))
-    model = RankingNetwork(network.width, network.input_px, seed)
-    described = {
-        "set": set_name,
-        "pretraining": settings.model_dump(),
-        "network": network.model_dump(),
-        "seed": seed,
-        "rounds": 0,
-        "threads": threads,
-        "pairs": file_sha256(files.pairs),
-    }
-    return _run(files, model, dataset, schedule, settings, seed, described, log_every)
+    described = {"set": set_name, "seed": seed, "rounds": 0}
+    run = _Run(files, set_name, settings, network, machine, described, seed)
+    return run.train(build_ranking(network, seed), lambda schedule: schedule, log_every)
 
 
 def readapt(
@@ -79,7 +91,7 @@ def readapt(
     readaptation: Readaptation,
     network: Network,
     seed: int,
-    threads: int,
+    machine: Machine,
     log_every: int | None = None,
 ) -> float:
     """Go back to ranking from a detector's convolutions (iterative fine-tuning) -> last loss.
@@ -90,76 +102,124 @@ def readapt(
     _, metadata = load_weights(weights, DETECTOR)
     rounds = _rounds(weights, metadata.get("rounds", "")) + 1
     run_seed = derive_seed(seed, "readapt", rounds)
-    model = RankingNetwork(network.width, network.input_px, run_seed)
+    model = build_ranking(network, run_seed)
     load_convolutions(model, weights)
-    dataset = _open_set(files.pairs, set_name, settings, network, run_seed)
-    whole = pretraining_schedule(settings, set_name, len(dataset))
-    schedule = readaptation_schedule(whole, readaptation)
     described = {
         "set": set_name,
-        "pretraining": settings.model_dump(),
         "readaptation": readaptation.model_dump(),
-        "network": network.model_dump(),
         "seed": seed,
         "rounds": rounds,
-        "threads": threads,
-        "pairs": file_sha256(files.pairs),
         "weights": file_sha256(weights),
     }
-    return _run(files, model, dataset, schedule, settings, run_seed, described, log_every)
+    run = _Run(files, set_name, settings, network, machine, described, run_seed)
+    return run.train(model, lambda whole: readaptation_schedule(whole, readaptation), log_every)
 
 
-def _run(
-    files: RunFiles,
-    model: RankingNetwork,
-    dataset: PairDataset,
-    schedule: Schedule,
-    settings: Pretraining,
-    seed: int,
-    described: dict[str, Any],
-    log_every: int | None,
-) -> float:
-    """Train, then put weights and log in their places and forget the progress."""
-    torch.set_num_threads(described["threads"])
-    cv2.setNumThreads(1)
-    progress = Progress(files.progress, described, "training")
-    loss = train(model, dataset, schedule, settings, seed, progress, log_every)
-    metadata = {
-        "format": RANKING,
-        "config": fingerprint(described),
-        "settings": json.dumps(described, sort_keys=True),
-        "iterations": str(schedule.iterations),
-        "seed": str(described["seed"]),
-        "loss": repr(loss),
-        "pairs": str(len(dataset)),
-        "rounds": str(described["rounds"]),
-        "version": __version__,
-    }
-    with whole_file(files.log) as part:
-        shutil.copyfile(progress / "log.jsonl", part)
-    save_weights(files.out, model, metadata)
-    # First, so that a kill while the folder is removed leaves no checkpoint without its log.
-    (progress / "checkpoint.pt").unlink(missing_ok=True)
-    progress.finish()
-    return loss
+@dataclass(frozen=True)
+class _Run:
+    """What both kinds of run share. `seed` is of the run's draws, `described` tells runs apart."""
 
+    files: RunFiles
+    set_name: str
+    settings: Pretraining
+    network: Network
+    machine: Machine
+    described: dict[str, Any]
+    seed: int
 
-def _open_set(
-    pairs: Path, set_name: str, settings: Pretraining, network: Network, seed: int
-) -> PairDataset:
-    """The pairs of a set; a warning if the list holds fewer."""
-    size = find_set(settings, set_name).size
-    wanted = size if settings.set_unit == "pairs" else max(1, size // 2)
-    dataset = PairDataset(
-        pairs, wanted, settings.batch_pairs, network.input_px, seed, settings.mirror
-    )
-    if len(dataset) < wanted:
-        print(
-            f"warning: set '{set_name}' asks for {wanted} pairs, but {pairs} holds {len(dataset)}; "
-            "training on those",
-            file=sys.stderr,
+    def train(
+        self,
+        model: nn.Module,
+        shorten: Callable[[Schedule], Schedule],
+        log_every: int | None,
+    ) -> float:
+        """Train, then put weights and log in their places and forget the progress."""
+        torch.set_num_threads(self.machine.threads)
+        cv2.setNumThreads(1)
+        fabric = open_fabric(self.machine.device, self.settings.precision)
+        lead, files = fabric.is_global_zero, self.files
+        with with_others(fabric):
+            dataset = lead_first(fabric, lambda: self._open_set(lead))
+            schedule = shorten(pretraining_schedule(self.settings, self.set_name, len(dataset)))
+            described = self._identity()
+            progress = lead_first(
+                fabric,
+                lambda: Progress(files.progress, described, "training") if lead else files.progress,
+            )
+            loss = train(
+                model,
+                dataset,
+                schedule,
+                self.settings,
+                self.seed,
+                progress,
+                log_every,
+                fabric=fabric,
+                curves=files.curves,
+            )
+        if isinstance(progress, Progress):
+            self._finish(model, progress, described, schedule.iterations, loss, len(dataset))
+        return loss
+
+    def _identity(self) -> dict[str, Any]:
+        """All that the weights depend on; the number of processes changes the rounding alone."""
+        data = self.machine.data.model_dump(include=SHUFFLING)
+        pretraining = self.settings.model_dump(exclude=UNTOLD)
+        return self.described | {
+            "pretraining": pretraining,
+            "network": self.network.model_dump(),
+            "data": data,
+            "threads": self.machine.threads,
+            "pairs": file_sha256(self.files.pairs),
+        }
+
+    def _finish(
+        self,
+        model: nn.Module,
+        progress: Progress,
+        described: dict[str, Any],
+        iterations: int,
+        loss: float,
+        pairs: int,
+    ) -> None:
+        metadata = {
+            "format": RANKING,
+            "config": fingerprint(described),
+            "settings": json.dumps(described, sort_keys=True),
+            "iterations": str(iterations),
+            "seed": str(described["seed"]),
+            "loss": repr(loss),
+            "pairs": str(pairs),
+            "rounds": str(described["rounds"]),
+            "version": __version__,
+        }
+        with whole_file(self.files.log) as part:
+            shutil.copyfile(progress / "log.jsonl", part)
+        save_weights(self.files.out, model, metadata)
+        # First, so that a kill while the folder is removed leaves no checkpoint without its log.
+        (progress / "checkpoint.pt").unlink(missing_ok=True)
+        progress.finish()
+
+    def _open_set(self, lead: bool) -> PairDataset:
+        """The pairs of the set; a warning if the list holds fewer."""
+        size = find_set(self.settings, self.set_name).size
+        wanted = size if self.settings.set_unit == "pairs" else max(1, size // 2)
+        dataset = PairDataset(
+            self.files.pairs,
+            wanted,
+            self.settings.batch_pairs,
+            self.network.input_px,
+            self.seed,
+            Augmentation.of(self.settings),
+            self.machine.data,
         )
-    return dataset
+        if lead and len(dataset) < wanted:
+            print(
+                f"warning: set '{self.set_name}' asks for {wanted} pairs, but {self.files.pairs} "
+                f"holds {len(dataset)}; training on those",
+                file=sys.stderr,
+            )
+        return dataset
 
 
 def _rounds(path: Path, text: str) -> int:

@@ -34,7 +34,7 @@ def to_markdown(table: pd.DataFrame, title: str) -> str:
     for _, row in table.iterrows():
         paper = "" if pd.isna(row["paper_value"]) else f"{row['paper_value']:g}"
         source = "" if pd.isna(row["paper_source"]) else row["paper_source"]
-        lines.append(_row([*row[list(SHOWN)], f"{row[headline]:.2f}", paper, source]))
+        lines.append(_row([*map(cell, row[list(SHOWN)]), f"{row[headline]:.2f}", paper, source]))
     return "\n".join(lines) + "\n"
 
 
@@ -43,6 +43,11 @@ def to_metrics(table: pd.DataFrame) -> dict[str, Any]:
     headline = metric_names(table)[0]
     means = table.groupby("method", sort=False)[headline].mean()
     return {str(method): {headline: round(float(value), 4)} for method, value in means.items()}
+
+
+def cell(value: Any) -> str:
+    """One of `SHOWN` as text: nothing where it is unknown; pandas reads its column as floats."""
+    return "" if pd.isna(value) else f"{value:.0f}" if isinstance(value, float) else str(value)
 
 
 def _row(cells: list[Any]) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 from rich.table import Table
 
-from trackssl.report.publish import SHOWN
+from trackssl.report.publish import SHOWN, cell
 from trackssl.tables import metric_names, read_csv
 
 
@@ -29,7 +29,7 @@ def render(path: Path, every_metric: bool = False) -> Table:
         drawn.add_column("paper", justify="right")
         drawn.add_column("source of the paper's")
     for _, row in table.iterrows():
-        cells = [str(row[name]) for name in SHOWN] + [_number(row[name]) for name in shown]
+        cells = [cell(row[name]) for name in SHOWN] + [_number(row[name]) for name in shown]
         if beside_paper:
             source = "" if pd.isna(row["paper_source"]) else row["paper_source"]
             cells += [_number(row["paper_value"]), source]

@@ -53,7 +53,7 @@ def voc_map_rows(
                 "data": data,
                 "split": voc.test_split,
                 "method": row.method,
-                "pairs": max(int(metadata["pairs"]) for metadata in made_from),
+                "pairs": _most_pairs([metadata["pairs"] for metadata in made_from]),
                 "rounds": max(int(metadata["rounds"]) for metadata in made_from),
                 "members": len(row.networks),
                 "seed": row.seed,
@@ -76,6 +76,11 @@ def _metadata(weights: Path) -> Mapping[str, str]:
             return file.metadata()
     except (OSError, SafetensorError) as error:
         raise InputError(f"{weights}: cannot be read as a weights file ({error}).") from None
+
+
+def _most_pairs(pairs: Sequence[str]) -> Any:
+    """Pairs of the largest set among the members; pandas' NA, an empty cell, if any is unknown."""
+    return max(map(int, pairs)) if all(pairs) else pd.NA
 
 
 def _classes(ap: pd.Series) -> Mapping[str, float]:
