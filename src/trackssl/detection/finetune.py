@@ -12,7 +12,6 @@ from typing import Any
 
 import cv2
 import torch
-from lightning_fabric import Fabric
 from rich.console import Console
 from rich.progress import track
 from torch import Tensor, nn
@@ -25,6 +24,7 @@ from trackssl.datasets.voc import VocIndex
 from trackssl.detection.crops import ImageStore, cut_batch
 from trackssl.detection.proposals import ProposalFile
 from trackssl.detection.windows import Sampler, collect_windows
+from trackssl.devices import open_fabric
 from trackssl.errors import InputError
 from trackssl.files import Progress, file_sha256, fingerprint, whole_file
 from trackssl.networks import (
@@ -138,8 +138,7 @@ def train(
     `batch(iteration)` gives windows (B, 3, H, W) uint8 and labels (B,). `progress` holds
     `checkpoint.pt` and `log.jsonl`, a line each thousandth of the run.
     """
-    fabric = Fabric(accelerator="auto", devices=1)
-    torch.use_deterministic_algorithms(fabric.device.type == "cpu")
+    fabric = open_fabric()
     groups = parameter_groups(network, settings.learning_rate, settings.weight_decay)
     optimiser = torch.optim.SGD(groups, settings.learning_rate, momentum=settings.momentum)
     network.train()

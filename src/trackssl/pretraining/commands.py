@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from trackssl.pretraining.launching import is_lead, launch, launched
+from trackssl.launching import is_lead, launch, launched
 
 if TYPE_CHECKING:
     from trackssl.errors import InputError

@@ -22,6 +22,7 @@ from trackssl.config import (
     Pretraining,
     Readaptation,
 )
+from trackssl.devices import lead_first, open_fabric, with_others
 from trackssl.errors import InputError
 from trackssl.files import Progress, file_sha256, fingerprint, whole_file
 from trackssl.networks.build import build_ranking
@@ -34,7 +35,6 @@ from trackssl.networks.weights import (
 )
 from trackssl.pairs.augment import Augmentation
 from trackssl.pairs.dataset import PairDataset
-from trackssl.pretraining.devices import lead_first, open_fabric, with_others
 from trackssl.pretraining.schedule import (
     Schedule,
     find_set,

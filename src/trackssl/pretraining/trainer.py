@@ -20,13 +20,13 @@ from torch import Tensor, nn
 
 from trackssl.checkpoint import Checkpoint, Log
 from trackssl.config import Pretraining
+from trackssl.devices import gather, gather_features, open_fabric
 from trackssl.errors import InputError
 from trackssl.files import Progress
 from trackssl.networks.batch_norm import synchronise_batch_norm
 from trackssl.networks.heads import parameter_groups
 from trackssl.pairs.dataset import Batch, PairDataset
 from trackssl.pretraining.collapse import CollapseWatch
-from trackssl.pretraining.devices import gather, gather_features, open_fabric
 from trackssl.pretraining.ranking import RankingResult, ranking_loss
 from trackssl.pretraining.reporting import Curves, StatusLine
 from trackssl.pretraining.schedule import Schedule

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from trackssl.config import Device, Precision
 from trackssl.errors import InputError
-from trackssl.pretraining.launching import slurm_ranks, torchrun_ranks
+from trackssl.launching import slurm_ranks, torchrun_ranks
 
 T = TypeVar("T")
 _FABRIC_PRECISION = {"float32": "32-true", "tf32": "32-true", "bfloat16": "bf16-mixed"}
