@@ -126,11 +126,14 @@ class PairSet(Section):
     lr_step_iterations: int | None = Field(
         None, ge=1, description="Learning rate / 10 each so many iterations; null for never."
     )
+    lr_step_epochs: float | None = Field(None, gt=0, description="The same, in epochs.")
 
     @model_validator(mode="after")
     def _one_length(self) -> Self:
         if (self.iterations is None) == (self.epochs is None):
             raise ValueError("give exactly one of iterations and epochs")
+        if self.lr_step_iterations is not None and self.lr_step_epochs is not None:
+            raise ValueError("give lr_step_iterations or lr_step_epochs, not both")
         return self
 
 

@@ -26,6 +26,15 @@ def test_the_rate_falls_to_a_tenth_at_each_step() -> None:
     assert [schedule.rate(i) for i in (0, 79_999, 80_000)] == [0.001, 0.001, 0.0001]
 
 
+def test_a_step_may_be_told_in_epochs() -> None:
+    pair_set = PairSet(size=100, epochs=30, lr_step_epochs=7.5)
+    schedule = pretraining_schedule(Pretraining(sets={"s": pair_set}, batch_pairs=50), "s", 100)
+    assert schedule.lr_step_iterations == 15
+    assert [schedule.rate(i) for i in (14, 15, 30)] == pytest.approx([1e-3, 1e-4, 1e-5])
+    with pytest.raises(ValueError, match="lr_step_iterations or lr_step_epochs, not both"):
+        PairSet(size=100, epochs=30, lr_step_epochs=7.5, lr_step_iterations=15)
+
+
 def test_hard_negatives_that_never_begin_are_refused() -> None:
     settings = Pretraining(hard_negatives_from_iteration=150_000)
     with pytest.raises(InputError, match="hard negatives would never begin"):

@@ -41,18 +41,24 @@ def pretraining_schedule(settings: Pretraining, set_name: str, pairs: int) -> Sc
     Raises InputError for an unknown set, or when hard negatives would never begin.
     """
     pair_set = find_set(settings, set_name)
-    epochs = math.ceil((pair_set.epochs or 0) * pairs / settings.batch_pairs)
-    iterations = pair_set.iterations or epochs
+
+    def iterations_of(epochs: float) -> int:
+        return math.ceil(epochs * pairs / settings.batch_pairs)
+
+    iterations = pair_set.iterations or iterations_of(pair_set.epochs or 0)
+    step = pair_set.lr_step_iterations
+    if pair_set.lr_step_epochs is not None:
+        step = iterations_of(pair_set.lr_step_epochs)
     hard_from = settings.hard_negatives_from_iteration
     if hard_from is None:
-        hard_from = min(math.ceil(RANDOM_EPOCHS * pairs / settings.batch_pairs), iterations // 2)
+        hard_from = min(iterations_of(RANDOM_EPOCHS), iterations // 2)
     elif hard_from >= iterations:
         raise InputError(
             f"pretraining.hard_negatives_from_iteration is {hard_from}, but set '{set_name}' "
             f"trains for {iterations} iterations, so hard negatives would never begin; lower it, "
             "or leave it out for half of the run."
         )
-    return Schedule(iterations, hard_from, settings.learning_rate, pair_set.lr_step_iterations)
+    return Schedule(iterations, hard_from, settings.learning_rate, step)
 
 
 def readaptation_schedule(schedule: Schedule, readaptation: Readaptation) -> Schedule:
