@@ -55,7 +55,9 @@ def import_weights(
     ] = "",
     convolutions_only: Annotated[
         bool,
-        typer.Option(help="Take conv1 to conv5 alone, all that a network with init weights uses."),
+        typer.Option(
+            help="Take conv1 to conv5 alone, all that training starts from unless it carries all."
+        ),
     ] = False,
     pairs: Annotated[
         int | None, typer.Option(min=1, help="Pairs it was trained on, for the tables, if known.")

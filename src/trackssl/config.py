@@ -19,6 +19,8 @@ from trackssl.errors import InputError
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_]*$", max_length=64)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Backbone = Literal["alexnet", "resnet18", "resnet50"]
+Carry = Literal["convolutions", "all"]
+FeatureLayer = Literal["pool5", "fc6", "fc7"]
 Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["float32", "tf32", "bfloat16"]
 
@@ -26,7 +28,9 @@ Precision = Literal["float32", "tf32", "bfloat16"]
 class Section(BaseModel):
     """A part of the config: unknown keys are refused, values do not change."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, validate_default=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, validate_default=True, allow_inf_nan=False
+    )
 
 
 class Videos(Section):
@@ -381,20 +385,57 @@ class Voc(Section):
         "download", description="miniworld draws one, devkit takes yours, download fetches it."
     )
     devkit: str = Field("resources/voc/VOCdevkit", description="Folder that holds VOC<year>.")
-    year: Literal[2012] = Field(2012, description="VOC 2012: its test labels are not public, so")
-    train_split: Name = Field("train", description="fine-tuning and SVMs use this list, and")
-    test_split: Name = Field("val", description="AP is measured on this one.")
+    year: Literal[2007, 2012] = Field(
+        2012, description="2012: its test labels are not public; 2007: they are."
+    )
+    train_split: Name = Field(
+        "train", description="Fine-tuning and SVMs use this list. Default of 2007: trainval."
+    )
+    test_split: Name = Field("val", description="AP is measured on this one. Of 2007: test.")
+    rule: Literal["11-point", "area"] = Field(
+        "area", description="How AP is computed: area since VOC 2010. Default of 2007: 11-point."
+    )
+    classes: list[str] | None = Field(
+        None, description="Annotations name no other; null: VOC's twenty if downloaded, else any."
+    )
     train_images: int = Field(100, ge=1, description="source miniworld: images drawn for training.")
     test_images: int = Field(100, ge=1, description="source miniworld: images drawn for testing.")
     seed: int = Field(0, ge=0, description="source miniworld: the world's seed.")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults_of_2007(cls, values: Any) -> Any:
+        """The miniworld draws the lists train and val in any year."""
+        if not isinstance(values, dict) or values.get("year") != 2007:
+            return values
+        splits = {"train_split": "trainval", "test_split": "test"}
+        drawn = values.get("source") == "miniworld"
+        return {"rule": "11-point", **({} if drawn else splits), **values}
+
 
 class Proposals(Section):
-    """Selective search."""
+    """Selective search, or boxes from a file."""
 
-    mode: Literal["fast", "quality"] = Field("fast", description="As in R-CNN: fast.")
-    max_windows: int = Field(2_000, ge=1, description="The first so many, in its own order.")
+    mode: Literal["fast", "quality", "file"] = Field(
+        "fast", description="Selective search, as in R-CNN: fast; file takes your boxes."
+    )
+    file: str | None = Field(
+        None,
+        description=(
+            "mode file: a .mat in the layout of R-CNN's boxes, or a .csv with the columns image, "
+            "x0, y0, x1, y1 (edges from 0); {split} stands for the split's name."
+        ),
+    )
+    max_windows: int | None = Field(
+        2_000, ge=1, description="The first so many, in their own order; null for all."
+    )
     min_side_px: int = Field(20, ge=1, description="Smaller windows are left out.")
+
+    @model_validator(mode="after")
+    def _file_is_given(self) -> Self:
+        if (self.mode == "file") != (self.file is not None):
+            raise ValueError("mode 'file' needs proposals.file: your boxes; no other mode takes it")
+        return self
 
 
 class Finetuning(Section):
@@ -454,6 +495,13 @@ class NetworkSpec(Section):
     pairs: int | None = Field(
         None, ge=1, description="init caffemodel: pairs it was trained on, for the tables."
     )
+    carry: Carry = Field(
+        "convolutions",
+        description=(
+            "init weights or caffemodel: what fine-tuning starts from; all: a classifier's fc6 and "
+            "fc7 too, as R-CNN does with CaffeNet's."
+        ),
+    )
 
     @model_validator(mode="after")
     def _init_is_complete(self) -> Self:
@@ -464,6 +512,8 @@ class NetworkSpec(Section):
                 raise ValueError(f"init '{self.init}' does not take '{key}'")
             if key == needed and not given:
                 raise ValueError(f"init '{self.init}' needs '{key}'")
+        if self.carry == "all" and self.init not in ("weights", "caffemodel"):
+            raise ValueError(f"init '{self.init}' does not take 'carry'")
         if self.init == "caffemodel" and (self.path is None) == (self.address is None):
             raise ValueError("init 'caffemodel' needs exactly one of 'path' and 'address'")
         if self.address is not None and not self.address.startswith(("http://", "https://")):
@@ -485,6 +535,12 @@ class Method(Section):
             "k*s, ..., k*s + k - 1."
         ),
     )
+    finetuned: bool = Field(
+        True, description="false: features of the networks as they are, with no fine-tuning."
+    )
+    layer: FeatureLayer | None = Field(
+        None, description="The feature; null: svm.layer, and pool5 without fine-tuning."
+    )
 
 
 _PAPER_NETWORKS = {
@@ -499,6 +555,8 @@ _PAPER_METHODS = {name: Method(networks=[name]) for name in _PAPER_NETWORKS} | {
     "scratch_ensemble_3": Method(networks=["scratch"] * 3),
     "unsup_ensemble_2": Method(networks=["unsup_1_5m", "unsup_5m"]),
     "unsup_ensemble_3": Method(networks=["unsup_1_5m", "unsup_5m", "unsup_8m"]),
+    "unsup_8m_pool5": Method(networks=["unsup_8m"], finetuned=False),
+    "unsup_ensemble_2_pool5": Method(networks=["unsup_1_5m", "unsup_5m"], finetuned=False),
 }
 
 
@@ -544,6 +602,13 @@ class Config(Section):
                     f"networks.{name}: init 'caffemodel' is an alexnet of full width, but this is "
                     f"a run of {shape[0]} at width {shape[1]:g}; change that or leave this out"
                 )
+            whole_caffe = network.init == "caffemodel" and network.carry == "all"
+            if whole_caffe and self.network.input_px != 227:
+                raise ValueError(
+                    f"networks.{name}: carry 'all' takes fc6 of a network of 227 px, but "
+                    f"network.input_px is {self.network.input_px}; change that, or carry "
+                    "'convolutions'"
+                )
             self.chain(name)
         for name, method in self.methods.items():
             for member in method.networks:
@@ -575,6 +640,11 @@ class Config(Section):
     def pair_set(self, network: str) -> str | None:
         """The set that a network, or the first of its chain, was pre-trained on."""
         return self.networks[self.chain(network)[0]].set
+
+    def layer(self, method: str) -> FeatureLayer:
+        """The layer whose features a method's SVMs see."""
+        chosen = self.methods[method]
+        return chosen.layer or (self.svm.layer if chosen.finetuned else "pool5")
 
     def members(self, method: str, seed: int) -> list[tuple[str, int]]:
         """(network, seed) of each member of a method: repeats of a network take different seeds."""

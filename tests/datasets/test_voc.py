@@ -4,8 +4,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from trackssl.datasets.voc import Devkit, make_index, parse_annotation, read_index
+from trackssl.datasets.voc import VOC_CLASSES, Devkit, make_index, parse_annotation, read_index
 from trackssl.errors import InputError
+from trackssl.images import read_image
 
 
 def xml(
@@ -67,6 +68,12 @@ def test_a_wrong_box_names_file_and_object(box: str, words: str):
         b"no xml",
         b"",
         b'<!DOCTYPE a [<!ENTITY b "c">]><annotation>&b;</annotation>',
+        b'<!DOCTYPE a [<!ENTITY b SYSTEM "file:///etc/passwd">]><annotation>&b;</annotation>',
+        b"<!DOCTYPE a ["
+        + b"".join(b'<!ENTITY e%d "%s">' % (n, b"&e%d;" % (n - 1) * 10) for n in range(1, 40))
+        + b"]><annotation>&e39;</annotation>",
+        xml()[:-20],
+        xml().replace(b"<width>30", b"<width>nan"),
         b"<annotation/>",
         xml(name="../x"),
     ],
@@ -76,11 +83,41 @@ def test_what_is_no_voc_xml_is_one_sentence(data: bytes):
         parse_annotation(data, "a.xml")
 
 
+def test_a_wrong_second_object_is_the_one_named():
+    good, bad = (xml(corners(1, 1, 8, y)) for y in (8, 99))
+    second = bad[bad.index(b"<object>") : -len(b"</annotation>")]
+    with pytest.raises(InputError, match=r"a\.xml: object 2 \('dog'\): its box 1 1 8 99 lies out"):
+        parse_annotation(good.replace(b"</annotation>", second + b"</annotation>"), "a.xml")
+
+
+def test_a_class_that_is_not_in_the_list_is_named(tmp_path: Path):
+    devkit = small(tmp_path)
+    assert make_index(devkit, ["train"], VOC_CLASSES).classes == ("dog",)
+    devkit.annotation_path("b").write_bytes(xml(name="dgo"))
+    assert make_index(devkit, ["train"]).classes == ("dgo", "dog")
+    with pytest.raises(
+        InputError, match=r"b\.xml: object 1 \('dgo'\) is of a class not in the list"
+    ):
+        make_index(devkit, ["train"], VOC_CLASSES)
+
+
+@pytest.mark.real_data
+def test_a_corrupt_photograph_is_named(real_data: Path, tmp_path: Path):
+    photographs = Devkit(real_data / "voc" / "VOCdevkit", 2012).root / "JPEGImages"
+    whole = next(photographs.glob("*.jpg")).read_bytes()
+    path = tmp_path / "a.jpg"
+    for data in (b"", b"no image", whole[: len(whole) // 2], whole[: -len(whole) // 4], whole[9:]):
+        path.write_bytes(data)
+        with pytest.raises(InputError, match=r"a\.jpg: this is not an image that can be decoded"):
+            read_image(path)
+
+
+@pytest.mark.real_data
 def test_all_real_annotations_read(real_data: Path, tmp_path: Path):
     devkit = Devkit(real_data / "voc" / "VOCdevkit", 2012)
-    index = make_index(devkit, ["train", "val"])
+    index = make_index(devkit, ["train", "val"], VOC_CLASSES)
     held = index.splits.values()
-    assert len(index.classes) == 20
+    assert index.classes == VOC_CLASSES
     assert [len(split["images"]) for split in held] == [60, 40]
     assert sum(split["objects"] for split in held) == 273
     assert sum(split["difficult"] for split in held) == 38

@@ -4,9 +4,12 @@ import math
 
 import numpy as np
 import pytest
+import torch
 
-from trackssl.detection.crops import cut_windows
+from trackssl.detection.crops import Cutter, cut_by_torch, cut_windows
 from trackssl.images import MEAN_BGR
+from trackssl.networks import DetectorNetwork
+from trackssl.networks.torchvision_input import TorchvisionInput
 
 
 def c_round(value: float) -> int:
@@ -96,3 +99,84 @@ def test_a_mirrored_crop_is_the_crop_of_the_mirrored_image():
     # Caffe's region is a pixel wider on the right, so the two differ by that pixel's share.
     assert np.mean(one[0].mean(axis=2) - two[0].mean(axis=2)) == pytest.approx(0, abs=4)
     assert one.shape == (1, 50, 50, 3)
+
+
+@pytest.mark.parametrize("mirror", [False, True])
+@pytest.mark.parametrize(("size", "context_px"), [(33, 16), (67, 16)])
+def test_float_crops_are_the_reference_and_hold_zero_after_the_mean_where_the_image_ends(
+    size: int, context_px: int, mirror: bool
+):
+    image = np.random.default_rng(0).integers(0, 256, (40, 60, 3)).astype(np.float32)
+    boxes = np.array(list(BOXES.values()), np.float32) + np.float32([0, 0, 1, 1])
+    crops = cut_windows(image, boxes, size, context_px, np.full(len(boxes), mirror))
+    for crop, (name, box) in zip(crops, BOXES.items(), strict=True):
+        expected, inside = slow_crop(image, box, size, context_px * size / 227, mirror)
+        assert np.abs(crop - expected).max() < 0.01, name
+        assert (crop[~inside] == np.float32(MEAN_BGR)).all(), name
+
+
+@pytest.mark.parametrize(("size", "context_px"), [(33, 16), (67, 16), (99, 0)])
+def test_windows_cut_by_torch_are_those_of_opencv(size: int, context_px: int):
+    draws = np.random.default_rng(1)
+    images = [
+        draws.integers(0, 256, (height, width, 3)).astype(np.uint8)
+        for height, width in [(40, 60), (75, 31), (9, 200)]
+    ]
+    of_image = draws.integers(0, 3, 60)
+    sides = np.array([image.shape[1::-1] for image in images])[of_image]
+    ends = np.sort(np.stack([draws.integers(0, sides + 1), draws.integers(0, sides + 1)], 1), 1)
+    ends[:, 1] += ends[:, 0] == ends[:, 1]  # one pixel at least, some beyond the image's edge
+    boxes = ends.reshape(-1, 4).astype(np.float32)
+    boxes[:3] = [[0, 0, *image.shape[1::-1]] for image in images]
+    of_image[:3] = [0, 1, 2]
+    boxes[:, :2] = np.minimum(
+        boxes[:, :2], np.array([i.shape[1::-1] for i in images])[of_image] - 1
+    )
+    mirrored = draws.random(60) < 0.5
+    tensors = [torch.from_numpy(image) for image in images]
+    outside = (10.25, 20.5, 30.75)
+    found = cut_by_torch(tensors, of_image, boxes, size, context_px, mirrored, outside)
+    assert found.shape == (60, 3, size, size)
+    for number, image in enumerate(images):
+        mine = of_image == number
+        crops = cut_windows(
+            image.astype(np.float32), boxes[mine], size, context_px, mirrored[mine], outside
+        )
+        error = np.abs(found.numpy()[mine].transpose(0, 2, 3, 1) - crops)
+        assert error.max() < 0.01
+    alone = cut_by_torch(
+        tensors[:1], np.zeros(1, int), boxes[:1], size, context_px, mirrored[:1], outside
+    )
+    assert torch.equal(alone[0], found[0])
+
+
+def test_a_cutter_fills_with_the_mean_of_its_network():
+    image = np.full((20, 30, 3), 200, np.uint8)
+    corner, straight = np.float32([[0, 0, 18, 18]]), np.zeros(1, bool)
+    for network in (DetectorNetwork(2, 0.1, 67), TorchvisionInputOnly()):
+        cutter = Cutter(network, 67, 16, torch.device("cpu"))
+        crops = cutter.cut([cutter.take(image)], np.zeros(1, np.int64), corner, straight)
+        assert crops.shape == (1, 3, 67, 67)
+        prepared = network.preprocess(crops)[0]
+        assert prepared[:, 0, 0].abs().max() < 1e-6
+        assert prepared[:, 40, 40].abs().min() > 0.5
+
+
+class TorchvisionInputOnly(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.preprocess = TorchvisionInput()
+
+
+if torch.cuda.is_available():
+
+    def test_a_gpu_cuts_the_same_windows():
+        image = np.random.default_rng(0).integers(0, 256, (40, 60, 3)).astype(np.uint8)
+        boxes = np.array(list(BOXES.values()), np.float32) + np.float32([0, 0, 1, 1])
+        of_image, mirrored = np.zeros(len(boxes), np.int64), np.arange(len(boxes)) % 2 == 0
+        network = DetectorNetwork(2, 0.1, 67)
+        found = []
+        for device in ("cpu", "cuda"):
+            cutter = Cutter(network, 67, 16, torch.device(device))
+            found.append(cutter.cut([cutter.take(image)], of_image, boxes, mirrored).cpu())
+        assert (found[0] - found[1]).abs().max() < 0.01

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from trackssl.config import Finetuning, Network
-from trackssl.detection.features import extract_features, load_detector
+from trackssl.detection.features import Source, extract_features, load_detector
 from trackssl.detection.finetune import Start, finetune
 from trackssl.errors import InputError
 from trackssl.networks import RANKING, RankingNetwork, load_weights, save_weights
@@ -132,13 +132,13 @@ def test_features_have_a_row_a_window_and_repeat(
 ):
     index, files = small_proposals
     out, weights = tmp_path / "f.npy", straight / "weights.safetensors"
-    shape = extract_features(weights, index, "val", files["val"], layer, out)
+    shape = extract_features(Source(weights), index, "val", files["val"], layer, out)
     rows = np.load(out)
     assert rows.dtype == np.float16
     assert rows.shape == shape == (index.splits["val"]["objects"] + files["val"].windows, shape[1])
     assert width in (None, shape[1])
     first = out.read_bytes()
-    extract_features(weights, index, "val", files["val"], layer, out)
+    extract_features(Source(weights), index, "val", files["val"], layer, out)
     assert out.read_bytes() == first
 
 
@@ -150,24 +150,18 @@ def test_the_first_rows_are_the_objects(small_proposals, straight: Path, tmp_pat
 
     index, files = small_proposals
     weights = straight / "weights.safetensors"
-    extract_features(weights, index, "val", files["val"], "fc7", tmp_path / "f.npy")
+    extract_features(Source(weights), index, "val", files["val"], "fc7", tmp_path / "f.npy")
     image, annotation = next(iter(index.annotations("val")))
     pixels = read_image(index.devkit.image_path(image))
     straight_up = np.zeros(len(annotation.boxes), bool)
-    crops = cut_windows(pixels, annotation.boxes, NETWORK.input_px, 16, straight_up)
+    crops = cut_windows(
+        pixels.astype(np.float32), annotation.boxes, NETWORK.input_px, 16, straight_up
+    )
     network = load_detector(weights)[0]
     with torch.inference_mode():
         expected = network.features(torch.from_numpy(crops).permute(0, 3, 1, 2), "fc7").numpy()
     found = np.load(tmp_path / "f.npy")[: len(expected)]
     np.testing.assert_allclose(found, expected, rtol=2e-3, atol=1e-2)
-
-
-def test_ranking_weights_are_no_detector(tmp_path: Path, small_proposals):
-    weights = tmp_path / "ranking.safetensors"
-    save_weights(weights, RankingNetwork(0.1, 67, 0), {"format": RANKING})
-    index, files = small_proposals
-    with pytest.raises(InputError, match=r"trackssl\.detector is needed"):
-        extract_features(weights, index, "val", files["val"], "fc7", tmp_path / "f.npy")
 
 
 def test_torchvisions_network_is_read_back(tmp_path: Path):

@@ -46,7 +46,6 @@ def test_windows_lie_in_the_image_are_large_and_find_its_objects(small_voc: VocI
 def test_processes_and_a_kill_change_nothing(
     small_voc: VocIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(module, "_CHUNK_IMAGES", 1)
     one, two = tmp_path / "one.arrow", tmp_path / "two.arrow"
     windows = propose_split(small_voc, "val", FEW, 1, one, tmp_path / "p1")
     assert windows == ProposalFile(one, small_voc.images("val")).windows
@@ -58,7 +57,7 @@ def test_processes_and_a_kill_change_nothing(
         patch.setattr(module.pa.ipc, "open_file", kill)  # all searched, none put together
         propose_split(small_voc, "val", FEW, 2, two, tmp_path / "p2")
     with monkeypatch.context() as patch:
-        patch.setattr(module, "_propose_chunk", kill)  # nothing is searched again
+        patch.setattr(module, "_propose_image", kill)  # nothing is searched again
         propose_split(small_voc, "val", FEW, 2, two, tmp_path / "p2")
     assert two.read_bytes() == one.read_bytes()
     assert not list(tmp_path.glob("p*"))
@@ -104,6 +103,16 @@ def test_the_command_writes_the_boxes_of_one_image(small_voc: VocIndex, tmp_path
     table = read_csv(out)
     assert list(table.columns) == ["x0", "y0", "x1", "y1"]
     assert np.array_equal(table.to_numpy(), propose(read_image(path), name, Proposals())[:9])
+
+
+def test_quality_finds_more_windows_the_same_in_every_run(small_voc: VocIndex):
+    name = small_voc.images("val")[0]
+    image = read_image(small_voc.devkit.image_path(name))
+    every = {"max_windows": None, "min_side_px": 1}
+    fast = propose(image, name, Proposals(**every))
+    quality = propose(image, name, Proposals(mode="quality", **every))
+    assert len(quality) > 2 * len(fast)
+    assert np.array_equal(propose(image, name, Proposals(mode="quality", **every)), quality)
 
 
 def test_workers_do_not_import_torch():

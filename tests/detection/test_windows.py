@@ -69,3 +69,22 @@ def test_real_windows_have_their_objects_first(small_proposals):
         assert names == list(annotation.classes)
         assert np.array_equal(found.overlaps[rows], overlaps(boxes, annotation.boxes).max(axis=1))
     assert start == len(found.boxes)
+
+
+def test_real_batches_have_the_shares_and_overlaps_of_r_cnn(small_proposals):
+    from trackssl.detection.windows import collect_windows
+
+    index, files = small_proposals
+    found = collect_windows(index, "train", files["train"])
+    sampler = Sampler(found, SETTINGS, seed=0)
+    least, most = 1.0, 0.0
+    for iteration in range(50):
+        batch = sampler.draw(iteration)
+        iou, objects = found.overlaps[batch.rows], batch.labels != BACKGROUND
+        assert (len(batch.rows), objects.sum()) == (128, 32)
+        assert (iou[objects] >= 0.5).all()
+        assert (iou[~objects] < 0.5).all()
+        assert np.array_equal(batch.labels[objects], found.labels[batch.rows][objects])
+        least, most = min(least, iou[~objects].min()), max(most, iou[~objects].max())
+    assert least == 0, "windows that overlap nothing are background too, as in R-CNN"
+    assert most > 0.4

@@ -28,6 +28,7 @@ def test_the_miniature_has_every_row_of_the_paper_but_imagenet(pipeline) -> None
     assert rows == {
         "scratch", "unsup_1_5m", "unsup_5m", "unsup_8m", "unsup_5m_iterative_1",
         "unsup_5m_iterative", "scratch_ensemble_3", "unsup_ensemble_2", "unsup_ensemble_3",
+        "unsup_8m_pool5", "unsup_ensemble_2_pool5",
     }  # fmt: skip
 
 

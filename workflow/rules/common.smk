@@ -2,6 +2,7 @@
 import json
 import shlex
 from pathlib import Path
+from typing import NamedTuple
 
 from snakemake.exceptions import WorkflowError
 
@@ -48,6 +49,13 @@ def any_of(names):
     return "|".join(names) or "(?!)"
 
 
+class Wildcards(NamedTuple):
+    """A network's row, as the input functions get it from Snakemake."""
+
+    network: str
+    seed: int
+
+
 def networks_of(*inits):
     """Names of the networks that start in one of these ways."""
     return [name for name, network in RUN.networks.items() if network.init in inits]
@@ -58,12 +66,44 @@ def members(wildcards):
     return RUN.members(wildcards.method, int(wildcards.seed))
 
 
+def own_boxes(wildcards):
+    """The file of boxes that takes the place of selective search; none otherwise."""
+    file = RUN.proposals.file
+    return file.replace("{split}", wildcards.split) if file else []
+
+
 def member_features(split):
     """Input function: the features of a method's members on one split."""
-    return lambda wildcards: [
-        f"results/detection/features/{network}/seed{seed}/{split}.npy"
-        for network, seed in members(wildcards)
-    ]
+
+    def paths(wildcards):
+        state = "finetuned" if RUN.methods[wildcards.method].finetuned else "as_is"
+        kind = f"{state}_{RUN.layer(wildcards.method)}"
+        return [
+            f"results/detection/features/{network}/seed{seed}/{kind}/{split}.npy"
+            for network, seed in members(wildcards)
+        ]
+
+    return paths
+
+
+def feature_weights(wildcards):
+    """The file whose features are wanted: the fine-tuned network's, or what it would start from."""
+    if wildcards.state == "finetuned":
+        return detector_weights(wildcards.network, wildcards.seed)
+    return initial_weights(wildcards)
+
+
+def feature_options(wildcards, input):
+    """The options of `trackssl extract-features` that say which network is meant."""
+    if wildcards.state == "finetuned":
+        return f"--weights {shlex.quote(str(input.weights))}"
+    network = RUN.network.model_dump_json()
+    context = RUN.finetuning.context_px
+    start = start_options(wildcards, input)
+    return (
+        f"{start} --network {shlex.quote(network)} --context-px {context}"
+        f" --seed {wildcards.seed}"
+    )
 
 
 def pretraining_section(wildcards):
@@ -101,20 +141,44 @@ def import_options(wildcards):
         "--pairs": network.pairs,
     }
     given = [f"{k}={v}" for k, v in options.items() if v is not None]
+    if network.carry == "convolutions":
+        given.append("--convolutions-only")
     return shlex.join([network.path or network.address, *given])
 
 
-def initial_options(wildcards, input):
-    """The options of `trackssl finetune` that say where the convolutions come from."""
+def start_options(wildcards, input):
+    """The options that say which network training starts from."""
     init = RUN.networks[wildcards.network].init
     if input.weights:
         return f"--init weights --weights {shlex.quote(str(input.weights))}"
     return f"--init {init}"
 
 
+def initial_options(wildcards, input):
+    """The options of `trackssl finetune` that say what is carried over, and from where."""
+    carry = RUN.networks[wildcards.network].carry
+    more = f" --carry {carry}" if carry != "convolutions" else ""
+    return start_options(wildcards, input) + more
+
+
 def detector_weights(network, seed):
     """A fine-tuned network's file."""
     return f"results/detection/networks/{network}/seed{seed}/weights.safetensors"
+
+
+def row_weights(method, seed):
+    """The files of a row's networks; a random or torchvision's network as it is has none."""
+    if RUN.methods[method].finetuned:
+        return [detector_weights(*member) for member in RUN.members(method, seed)]
+    members = (Wildcards(*member) for member in RUN.members(method, seed))
+    return [path for member in members if (path := initial_weights(member))]
+
+
+def feature_words(method):
+    """The features of a row, for its protocol; none for what is usual."""
+    if not RUN.methods[method].finetuned:
+        return f"{RUN.layer(method)} without fine-tuning"
+    return RUN.layer(method) if RUN.methods[method].layer else ""
 
 
 def voc_rows():
@@ -124,10 +188,9 @@ def voc_rows():
             "method": method,
             "seed": seed,
             "ap": f"results/detection/methods/{method}/seed{seed}/ap.csv",
-            "networks": [
-                detector_weights(network, member)
-                for network, member in RUN.members(method, seed)
-            ],
+            "networks": row_weights(method, seed),
+            "members": len(RUN.methods[method].networks),
+            "features": feature_words(method),
         }
         for method in RUN.methods
         for seed in RUN.seeds
@@ -144,4 +207,6 @@ wildcard_constraints:
     seed=r"\d+",
     network=any_of(RUN.networks),
     method=any_of(RUN.methods),
+    state="finetuned|as_is",
+    layer="pool5|fc6|fc7",
     split=any_of(dict.fromkeys([RUN.voc.train_split, RUN.voc.test_split])),

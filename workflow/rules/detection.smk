@@ -30,6 +30,7 @@ rule fetch_voc:
 rule propose_windows:
     input:
         voc="resources/voc/index.json",
+        boxes=own_boxes,
     output:
         proposals="results/detection/proposals/{split}.arrow",
     log:
@@ -79,7 +80,7 @@ rule finetune_detector:
         settings=settings("finetuning"),
         network=settings("network"),
         torch_threads=RUN.torch_threads,
-        recipe=1,
+        recipe=2,
     message:
         "Fine-tuning {wildcards.network}, seed {wildcards.seed}"
     shell:
@@ -94,13 +95,15 @@ rule extract_features:
     input:
         voc="resources/voc/index.json",
         proposals="results/detection/proposals/{split}.arrow",
-        weights="results/detection/networks/{network}/seed{seed}/weights.safetensors",
+        weights=feature_weights,
     output:
-        features=temp("results/detection/features/{network}/seed{seed}/{split}.npy"),
+        features=temp(
+            "results/detection/features/{network}/seed{seed}/{state}_{layer}/{split}.npy"
+        ),
     log:
-        "logs/extract_features/{network}_seed{seed}_{split}.log",
+        "logs/extract_features/{network}_seed{seed}_{state}_{layer}_{split}.log",
     benchmark:
-        "benchmarks/extract_features/{network}_seed{seed}_{split}.tsv"
+        "benchmarks/extract_features/{network}_seed{seed}_{state}_{layer}_{split}.tsv"
     conda:
         CONDA
     threads: RUN.torch_threads
@@ -109,16 +112,19 @@ rule extract_features:
         runtime=1440,
         gpu=RUN.gpus,
     params:
-        layer=RUN.svm.layer,
+        network=feature_options,
         context_px=RUN.finetuning.context_px,
         torch_threads=RUN.torch_threads,
-        recipe=1,
+        recipe=2,
     message:
         "Features of {wildcards.network}, seed {wildcards.seed}, on VOC {wildcards.split}"
+        " ({wildcards.state}, {wildcards.layer})"
     shell:
-        "trackssl extract-features --weights {input.weights:q} --voc {input.voc:q}"
-        " --split {wildcards.split} --proposals {input.proposals:q} --layer {params.layer}"
-        " --threads {params.torch_threads} --out {output.features:q} > {log:q} 2>&1"
+        "trackssl extract-features {params.network} --voc {input.voc:q}"
+        " --split {wildcards.split} --proposals {input.proposals:q} --layer {wildcards.layer}"
+        " --threads {params.torch_threads} --out {output.features:q}"
+        " --progress progress/extract_features/{wildcards.network}_seed{wildcards.seed}"
+        "_{wildcards.state}_{wildcards.layer}_{wildcards.split} > {log:q} 2>&1"
 
 
 rule train_svms:
@@ -145,7 +151,7 @@ rule train_svms:
             f"--features '{f}'" for f in input.features
         ),
         torch_threads=RUN.torch_threads,
-        recipe=1,
+        recipe=2,
     message:
         "SVMs of {wildcards.method}, seed {wildcards.seed}"
     shell:
@@ -179,7 +185,7 @@ rule detect:
             f"--features '{f}'" for f in input.features
         ),
         torch_threads=RUN.torch_threads,
-        recipe=1,
+        recipe=2,
     message:
         "Detecting with {wildcards.method}, seed {wildcards.seed}"
     shell:
@@ -193,7 +199,12 @@ rule score_detections:
     input:
         voc="resources/voc/index.json",
         detections="results/detection/methods/{method}/seed{seed}/detections",
-        code=modules("detection/average_precision.py", "datasets/voc.py", "tables.py"),
+        code=modules(
+            "detection/average_precision.py",
+            "detection/detection_files.py",
+            "datasets/voc.py",
+            "tables.py",
+        ),
     output:
         ap="results/detection/methods/{method}/seed{seed}/ap.csv",
     log:
@@ -207,9 +218,10 @@ rule score_detections:
     params:
         devkit=RUN.voc.devkit,
         year=RUN.voc.year,
+        rule=RUN.voc.rule,
         split=RUN.voc.test_split,
     message:
         "Average precision of {wildcards.method}, seed {wildcards.seed}"
     shell:
         "trackssl voc-ap --detections {input.detections:q} --devkit {params.devkit:q}"
-        " --year {params.year} --split {params.split} --out {output.ap:q} > {log:q} 2>&1"
+        " --year {params.year} --rule {params.rule} --split {params.split} --out {output.ap:q} > {log:q} 2>&1"

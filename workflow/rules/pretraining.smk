@@ -117,5 +117,5 @@ rule import_weights:
     message:
         "Taking in the weights of {wildcards.network}"
     shell:
-        "trackssl import-weights {params.source} --convolutions-only --out {output.weights:q}"
+        "trackssl import-weights {params.source} --out {output.weights:q}"
         " --progress progress/import_weights/{wildcards.network} > {log:q} 2>&1"

@@ -19,7 +19,10 @@ def fetch_voc(
         str | None, typer.Option(help="Section `voc`: inline JSON or the path of a YAML file.")
     ] = None,
     address: Annotated[
-        str | None, typer.Option(help="source download: the archive elsewhere, such as a mirror.")
+        str | None,
+        typer.Option(
+            help="source download: an archive elsewhere, or a mirror's folder with a / at its end."
+        ),
     ] = None,
     md5: Annotated[
         str | None, typer.Option(help="source download: the MD5 checksum of that archive.")
@@ -34,11 +37,7 @@ def fetch_voc(
     from trackssl.datasets import fetch
     from trackssl.files import write_json
 
-    index = fetch.fetch_voc(
-        load_settings(Voc, settings, "voc"),
-        address or fetch.VOC2012_ADDRESS,
-        md5 or fetch.VOC2012_MD5,
-    )
+    index = fetch.fetch_voc(load_settings(Voc, settings, "voc"), address, md5)
     write_json(out, index.to_json())
     counts = [
         f"{split}: {len(held['images'])} images, {held['objects']} objects"

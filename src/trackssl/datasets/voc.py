@@ -1,13 +1,13 @@
 """Reader of a PASCAL VOC devkit: `<devkit>/VOC<year>/{ImageSets/Main, Annotations, JPEGImages}`.
 
-Nothing about the twenty classes is built in: the classes are those that the annotations name.
+The classes are those that the annotations name; a list of classes only refuses others.
 """
 
 import hashlib
 import json
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,12 @@ from trackssl.boxes import Boxes, from_voc
 from trackssl.errors import InputError
 
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
+
+VOC_CLASSES = (
+    "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
+    "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train",
+    "tvmonitor",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -199,8 +205,11 @@ class VocIndex:
         }
 
 
-def make_index(devkit: Devkit, splits: list[str]) -> VocIndex:
-    """Read and check every annotation of the splits. Raises InputError at the first wrong one."""
+def make_index(devkit: Devkit, splits: list[str], known: Collection[str] | None = None) -> VocIndex:
+    """Read and check every annotation of the splits. Raises InputError at the first wrong one.
+
+    `known`: the classes that annotations may name; None takes any.
+    """
     digest = hashlib.sha256()
     classes: set[str] = set()
     counts: dict[str, dict[str, Any]] = {}
@@ -214,6 +223,12 @@ def make_index(devkit: Devkit, splits: list[str]) -> VocIndex:
             data = _read(devkit.annotation_path(image))
             digest.update(data)
             found = parse_annotation(data, str(devkit.annotation_path(image)))
+            for number, label in enumerate(found.classes, start=1):
+                if known is not None and label not in known:
+                    raise InputError(
+                        f"{devkit.annotation_path(image)}: object {number} ('{label}') is of a "
+                        f"class not in the list ({', '.join(known)}); correct it, or voc.classes."
+                    )
             classes.update(found.classes)
             objects += len(found.classes)
             difficult += int(found.difficult.sum())

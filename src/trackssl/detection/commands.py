@@ -47,11 +47,25 @@ class InitName(StrEnum):
     torchvision = "torchvision"
 
 
-class MetricName(StrEnum):
+class CarryName(StrEnum):
+    """What is carried over."""
+
+    convolutions = "convolutions"
+    all = "all"
+
+
+class RuleName(StrEnum):
     """How AP is computed."""
 
+    eleven_points = "11-point"
     area = "area"
-    eleven_points = "11point"
+
+
+class Competition(StrEnum):
+    """What a detector was trained on."""
+
+    comp3 = "comp3"
+    comp4 = "comp4"
 
 
 def register(app: typer.Typer) -> None:
@@ -59,11 +73,14 @@ def register(app: typer.Typer) -> None:
     for command in (
         propose_windows,
         proposals,
+        proposal_recall,
         finetune,
         extract_features,
         train_svms,
         detect_windows,
+        detect,
         voc_ap,
+        voc_submission,
     ):
         app.command(command.__name__.replace("_", "-"), rich_help_panel=_PANEL)(command)
 
@@ -78,7 +95,10 @@ def propose_windows(
     ] = None,
     processes: Annotated[int, typer.Option(min=1, help="Images searched at once.")] = 1,
 ) -> None:
-    """Propose windows for every image of a split by selective search.
+    """Propose windows for every image of a split, by selective search or from a file of boxes.
+
+    A file is named by the settings: {"mode": "file", "file": "boxes/voc_2012_{split}.mat"} takes
+    R-CNN's published boxes. A .csv has the columns image, x0, y0, x1, y1, edges from 0.
 
     Example: trackssl propose-windows --voc resources/voc/index.json --split train
     --out results/detection/proposals/train.arrow --progress .progress/train --processes 4
@@ -118,6 +138,33 @@ def proposals(
     typer.echo(f"{out}: {len(boxes)} windows")
 
 
+def proposal_recall(
+    voc: IndexFile,
+    split: Split,
+    proposals: ProposalsFile,
+    out: Annotated[Path | None, typer.Option(help="Table to write, CSV.")] = None,
+    iou: Annotated[float, typer.Option(min=0, max=1, help="From which an object is found.")] = 0.5,
+) -> None:
+    """Print which share of a split's objects its proposals find, by the number of windows.
+
+    Of each image the first so many windows count, in their own order.
+
+    Example: trackssl proposal-recall --voc index.json --split val --proposals val.arrow
+    --out recall.csv
+    """
+    from rich.console import Console
+
+    from trackssl.detection import recall
+    from trackssl.tables import write_csv
+
+    index, opened = _open(voc, split, proposals)
+    table = recall.proposal_recall(index, split, opened, iou)
+    if out:
+        write_csv(out, table, digits=6)
+    title = f"Recall at IoU {iou:g}: {proposals.name}, {len(opened)} images"
+    Console().print(recall.drawn(table, title))
+
+
 def finetune(
     voc: IndexFile,
     split: Split,
@@ -127,6 +174,9 @@ def finetune(
     log: Annotated[Path, typer.Option(help="Losses to write, JSON lines.")],
     progress: ProgressFolder,
     weights: Annotated[Path | None, typer.Option(help="init weights: the file.")] = None,
+    carry: Annotated[
+        CarryName, typer.Option(help="init weights: all takes a classifier's fc6 and fc7 over too.")
+    ] = CarryName.convolutions,
     network: Annotated[
         str | None, typer.Option(help="Section `network`: inline JSON or a YAML file.")
     ] = None,
@@ -150,7 +200,7 @@ def finetune(
         index,
         split,
         opened,
-        library.Start(init.value, weights, seed),
+        library.Start(init.value, weights, seed, carry.value),
         load_settings(Network, network, "network"),
         load_settings(Finetuning, settings, "finetuning"),
         threads,
@@ -162,12 +212,30 @@ def finetune(
 
 
 def extract_features(
-    weights: Annotated[Path, typer.Option(help="A fine-tuned network, safetensors.")],
     voc: IndexFile,
     split: Split,
     proposals: ProposalsFile,
     out: Annotated[Path, typer.Option(help="Features to write, float16, a row a window.")],
+    weights: Annotated[
+        Path | None,
+        typer.Option(help="A fine-tuned network, or one of the ranking task as it is."),
+    ] = None,
+    init: Annotated[
+        InitName, typer.Option(help="random or torchvision: that network, without fine-tuning.")
+    ] = InitName.weights,
     layer: Annotated[Layer, typer.Option(help="Which layer, after its ReLU.")] = Layer.fc7,
+    network: Annotated[
+        str | None,
+        typer.Option(help="Without fine-tuning: section `network`; default: as the file says."),
+    ] = None,
+    context_px: Annotated[
+        int, typer.Option(min=0, help="Without fine-tuning: context of a window, at 227 px.")
+    ] = 16,
+    seed: Annotated[int, typer.Option(min=0, help="init random: of its layers.")] = 0,
+    progress: Annotated[
+        Path | None,
+        typer.Option(help="Folder that keeps unfinished work; default: beside --out."),
+    ] = None,
     threads: Threads = 2,
 ) -> None:
     """Compute features of every window of a split: ground-truth objects, then proposals.
@@ -177,11 +245,14 @@ def extract_features(
     """
     import torch
 
+    from trackssl.config import Network, load_settings
     from trackssl.detection import features
 
     torch.set_num_threads(threads)
     index, opened = _open(voc, split, proposals)
-    shape = features.extract_features(weights, index, split, opened, layer.value, out)
+    chosen = load_settings(Network, network, "network") if network else None
+    source = features.Source(weights, init.value, chosen, seed, context_px)
+    shape = features.extract_features(source, index, split, opened, layer.value, out, progress)
     typer.echo(f"{out}: {shape[0]} windows x {shape[1]}")
 
 
@@ -214,6 +285,11 @@ def train_svms(
         table = FeatureTable(features, windows, chosen.feature_norm)
         svms = svm.train_svms(index, split, opened, table, chosen)
     svm.save_svms(out, svms, chosen)
+    for name in svms.untrained:
+        typer.echo(
+            f"{name}: no object in '{split}', or no window away from it; nothing will be detected",
+            err=True,
+        )
     typer.echo(f"{out}: {len(svms.classes)} classes x {svms.weights.shape[1]} features")
 
 
@@ -253,34 +329,129 @@ def detect_windows(
     typer.echo(f"{out}: {found} detections of {len(detectors.classes)} classes")
 
 
+def detect(
+    image: Annotated[list[Path], typer.Argument(help="Photographs.")],
+    detector: Annotated[
+        Path, typer.Option(help="A method's folder with svms.safetensors, or that file.")
+    ],
+    out: Annotated[Path, typer.Option(help="PNG to write; of several images, their folder.")],
+    weights: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="The fine-tuned network of the SVMs' features; repeat it for an ensemble's, in "
+            "the order of train-svms. A method of one network of its own name needs none."
+        ),
+    ] = None,
+    layer: Annotated[
+        Layer | None, typer.Option(help="Of the features; default: as the SVMs' settings say.")
+    ] = None,
+    json: Annotated[Path | None, typer.Option(help="Also write the detections, JSON.")] = None,
+    min_score: Annotated[
+        float | None,
+        typer.Option(help="Leave out what scores less; default: the svm.min_score of training."),
+    ] = None,
+    most: Annotated[int, typer.Option(min=1, help="Draw so many an image, the best.")] = 5,
+    settings: Annotated[
+        str | None, typer.Option(help="Section `proposals`: inline JSON or a YAML file.")
+    ] = None,
+    threads: Threads = 2,
+) -> None:
+    """Draw what a trained detector finds on photographs, where it finds several things the best.
+
+    The JSON lists all detections of each image, best first: class, score, box (x0, y0, x1, y1:
+    edges in pixels from 0).
+
+    Example: trackssl detect dog.jpg --detector results/detection/methods/unsup_8m/seed0
+    --out drawn.png
+
+    An ensemble: trackssl detect a.jpg b.jpg --out drawn --json detections.json
+    --detector results/detection/methods/unsup_ensemble_2/seed0
+    --weights results/detection/networks/unsup_1_5m/seed0/weights.safetensors
+    --weights results/detection/networks/unsup_5m/seed0/weights.safetensors
+    """
+    import torch
+
+    from trackssl.config import Proposals, load_settings
+    from trackssl.detection.detector import Detector, detect_images
+
+    torch.set_num_threads(threads)
+    chosen = load_settings(Proposals, settings, "proposals")
+    opened = Detector(detector, weights, chosen, layer.value if layer else None)
+    for path, drawn, found in detect_images(opened, image, min_score, most, out, json):
+        typer.echo(f"{path}: {drawn} of {found} detections")
+
+
 def voc_ap(
-    detections: Annotated[Path, typer.Option(help="Folder of comp*_det_<split>_<class>.txt.")],
-    devkit: Annotated[Path, typer.Option(help="Folder that holds VOC<year>.")],
-    split: Split,
+    detections: Annotated[
+        Path, typer.Option(help="Folder of comp3\\_det\\_SPLIT\\_CLASS.txt files.")
+    ],
+    devkit: Annotated[Path, typer.Option(help="Folder that holds VOC2012 or another year.")],
+    split: Annotated[str, typer.Option(help="Which list of the devkit: val, test ...")],
     out: Annotated[Path, typer.Option(help="Table to write, CSV.")],
     year: Annotated[int, typer.Option(help="Of the devkit.")] = 2012,
-    metric: Annotated[
-        MetricName, typer.Option(help="area: VOC 2010 and later; 11point: VOC 2007.")
-    ] = MetricName.area,
+    rule: Annotated[
+        RuleName | None, typer.Option(help="Default: area for 2010 and later, else 11-point.")
+    ] = None,
     iou: Annotated[float, typer.Option(min=0, max=1, help="Overlap of a right detection.")] = 0.5,
+    curves: Annotated[
+        Path | None, typer.Option(help="Precision-recall curves to write, .parquet or .csv.")
+    ] = None,
 ) -> None:
     """Average precision by VOC's rules: columns class, ap (0 to 1), objects, detections.
 
     Lines of the files are `image score xmin ymin xmax ymax`, pixels from 1 with the last included.
     `objects` are those that are not difficult. The last row, mean, is over the classes that have
-    objects (the others' ap stays empty); its objects and detections are totals.
+    objects (the others' ap stays empty); its objects and detections are totals. --curves has the
+    columns class, score, recall, precision: a row a detection, but for those of difficult objects.
 
     Example: trackssl voc-ap --detections detections --devkit VOCdevkit --year 2012 --split val
-    --out ap.csv
+    --out ap.csv --curves curves.parquet
     """
     from trackssl.datasets.voc import Devkit
-    from trackssl.detection.detection_files import score_folder, write_results
+    from trackssl.detection import average_precision, detection_files
 
-    results = score_folder(detections, Devkit(devkit, year), split, metric.value, iou)
+    if curves is not None:
+        detection_files.check_curve_file(curves)
+    chosen = rule.value if rule else average_precision.rule_of(year)
+    truth = detection_files.read_truth(Devkit(devkit, year), split)
+    results = detection_files.score_folder(detections, truth, split, chosen, iou)
     for result in results:
         if result.objects == 0:
             typer.echo(f"{result.name}: no object in '{split}', left out of the mean", err=True)
-    typer.echo(f"{out}: mean AP {100 * write_results(out, results):.2f} %")
+    if absent := sorted(truth.objects.keys() - {result.name for result in results}):
+        typer.echo(f"{', '.join(absent)}: no file of detections, left out of the mean", err=True)
+    if curves is not None:
+        detection_files.write_curves(curves, results)
+    mean = detection_files.write_results(out, results)
+    typer.echo(f"{out}: mean AP {100 * mean:.2f} % ({chosen}, IoU {iou:g})")
+
+
+def voc_submission(
+    detections: Annotated[
+        Path, typer.Argument(help="Folder of comp3\\_det\\_SPLIT\\_CLASS.txt files.")
+    ],
+    comp: Annotated[
+        Competition, typer.Option(help="comp3: trained on VOC alone; comp4: on other data too.")
+    ],
+    out: Annotated[Path, typer.Option(help="Archive to write, .tar.gz.")],
+    split: Annotated[str, typer.Option(help="Which files of the folder.")] = "test",
+    year: Annotated[int, typer.Option(help="Of the challenge.")] = 2012,
+    devkit: Annotated[
+        Path | None, typer.Option(help="Folder that holds VOC2012, to check the image ids.")
+    ] = None,
+) -> None:
+    """Pack detections of VOC's twenty classes as the evaluation server takes them.
+
+    Every line is checked. Equal files make equal archives.
+
+    Example: trackssl voc-submission detections --comp comp4 --out results.tar.gz
+    """
+    from trackssl.datasets.voc import Devkit
+    from trackssl.detection.submission import write_submission
+
+    images = Devkit(devkit, year).images(split) if devkit else None
+    lines = write_submission(detections, out, comp.value, split, year, images)
+    typer.echo(f"{out}: {lines} detections of 20 classes")
 
 
 def _open(voc: Path, split: str, proposals: Path) -> "tuple[VocIndex, ProposalFile]":

@@ -1,35 +1,48 @@
-"""Features of all windows of a split, written a few images at a time."""
+"""Features of all windows of a split, of fine-tuned networks or of networks as they are."""
 
 import json
+import shutil
 import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 import torch
 from rich.console import Console
 from rich.progress import track
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional as F
 
-from trackssl.config import Finetuning, Network, parse
+from trackssl.config import FeatureLayer, Finetuning, Network, parse
 from trackssl.datasets.voc import VocIndex
-from trackssl.detection.crops import cut_windows
+from trackssl.detection.crops import Cutter
 from trackssl.detection.proposals import ProposalFile
-from trackssl.detection.windows import image_windows
+from trackssl.detection.windows import ImageWindows, image_windows
 from trackssl.errors import InputError
-from trackssl.files import whole_file
+from trackssl.files import Progress, file_sha256, whole_file, write_json
 from trackssl.images import read_image
 from trackssl.networks import (
     DETECTOR,
+    RANKING,
     build_detector,
+    build_ranking,
+    load_convolutions,
     load_network,
     load_weights,
     network_settings,
 )
-from trackssl.networks.heads import FeatureLayer
+from trackssl.networks.build import Init
+from trackssl.networks.heads import Trunk
 from trackssl.networks.weights import described
 
-_BATCH_WINDOWS = 256
+_BATCH_WINDOWS = 128
+_SAVE_SECONDS = 10.0  # what a kill may cost
+_HEAD: dict[FeatureLayer, tuple[str, ...]] = {"pool5": (), "fc6": ("fc6",), "fc7": ("fc6", "fc7")}
 
 
 def load_detector(path: Path) -> tuple[nn.Module, Network, Finetuning]:
@@ -54,51 +67,189 @@ def load_detector(path: Path) -> tuple[nn.Module, Network, Finetuning]:
     return detector.eval(), network, finetuning
 
 
+@dataclass(frozen=True)
+class Source:
+    """Which network gives the features: a detector's file, or a network with no fine-tuning.
+
+    That is a file of another kind, which is read as it is, or an `init` without one, random or
+    torchvision's. `network` is needed where no file says it; of a detector, `context_px` is that of
+    its training.
+    """
+
+    weights: Path | None
+    init: Init = "weights"
+    network: Network | None = None
+    seed: int = 0
+    context_px: int = Finetuning().context_px
+
+    def open(self, layer: FeatureLayer) -> tuple[nn.Module, Network, int]:
+        """The network in eval mode, its settings and context. Raises InputError."""
+        if self.init == "weights":
+            if self.weights is None:
+                raise InputError("init 'weights' needs a weights file; give its path.")
+            metadata = load_weights(self.weights, RANKING, DETECTOR)[1]
+            if metadata["format"] == DETECTOR and "classes" in metadata:
+                detector, settings, finetuning = load_detector(self.weights)
+                return detector, settings, finetuning.context_px
+            settings = self.network or network_settings(self.weights, metadata)
+            # A detector's without classes is an imported classifier, see `import_caffe`.
+            build = build_ranking if metadata["format"] == RANKING else _bare_detector
+            made = build(settings)
+            load_convolutions(made, self.weights, layers=_HEAD[layer])
+            return made.eval(), settings, self.context_px
+        settings = self.network or Network()
+        if self.init == "random":
+            return build_ranking(settings, self.seed).eval(), settings, self.context_px
+        given = (self.init, settings.width, settings.input_px, 1, 0.0, self.seed, self.weights)
+        return build_detector(*given, settings.backbone).eval(), settings, self.context_px
+
+    def identity(self) -> dict[str, Any]:
+        """What a continued extraction must agree with."""
+        content = file_sha256(self.weights) if self.weights and self.weights.is_file() else None
+        network = self.network.model_dump() if self.network else None
+        own = {"init": self.init, "weights": content, "network": network, "seed": self.seed}
+        return own | {"context_px": self.context_px}
+
+
+def _bare_detector(settings: Network) -> Trunk:
+    given = ("random", settings.width, settings.input_px, 1)
+    detector = build_detector(*given, backbone=settings.backbone)  # type: ignore[arg-type]
+    assert isinstance(detector, Trunk)
+    return detector
+
+
+def layer_features(network: nn.Module, images: Tensor, layer: FeatureLayer) -> Tensor:
+    """(N, 3, H, W) BGR of 0..255 -> (N, dim) features of a layer after its ReLU, in eval mode."""
+    if not isinstance(network, Trunk):
+        return network.features(images, layer)  # type: ignore[operator]
+    x = network.pool5(images).flatten(1)
+    for name in _HEAD[layer]:
+        x = F.relu(network.get_submodule(name)(x))
+    return x
+
+
+class _Chunk(NamedTuple):
+    """Windows of one image, cut."""
+
+    image: int  # number in the split
+    name: str
+    start: int  # row of the first one
+    crops: Tensor
+    last: bool  # of its image
+
+
 def extract_features(
-    weights: Path,
+    source: Source,
     index: VocIndex,
     split: str,
     proposals: ProposalFile,
     layer: FeatureLayer,
     out: Path,
+    progress: Path | None = None,
 ) -> tuple[int, int]:
     """Write features as float16 (windows, dim), rows as in `detection.windows` -> that shape.
 
     An image's windows go through the network by themselves, so its features do not depend on the
-    other images. Raises InputError for weights of another use, or values beyond half precision.
+    other images, nor on a kill: a run that is started again goes on after the last image saved in
+    the folder `progress` (beside `out` if none is given). The next windows are read and cut while
+    the network works.
+
+    Raises InputError for weights of another use, progress of other inputs, or values beyond half
+    precision.
     """
     cv2.setNumThreads(1)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.use_deterministic_algorithms(device.type == "cpu")
-    detector, network, finetuning = load_detector(weights)
-    detector.to(device)
-
-    def features(crops: np.ndarray) -> np.ndarray:
-        images = torch.from_numpy(crops).to(device).permute(0, 3, 1, 2)
-        return detector.features(images, layer).half().cpu().numpy()  # type: ignore[operator]
-
-    with torch.inference_mode(), whole_file(out) as part:
-        probe = np.zeros((1, network.input_px, network.input_px, 3), np.uint8)
-        shape = (index.splits[split]["objects"] + proposals.windows, features(probe).shape[1])
-        rows = np.lib.format.open_memmap(part, "w+", np.float16, shape)
-        start = 0
-        for image, _, boxes in track(
-            image_windows(index, split, proposals),
-            "features",
-            total=len(proposals),
-            console=Console(stderr=True),
-            disable=not sys.stderr.isatty(),
-        ):
-            pixels = read_image(index.devkit.image_path(image))
-            for few in np.split(boxes, range(_BATCH_WINDOWS, len(boxes), _BATCH_WINDOWS)):
-                straight = np.zeros(len(few), bool)
-                crops = cut_windows(pixels, few, network.input_px, finetuning.context_px, straight)
-                rows[start : start + len(few)] = found = features(crops)
-                start += len(few)
-                if not np.isfinite(found).all():
-                    raise InputError(
-                        f"{weights}: features of image '{image}' exceed half precision; the "
-                        "training has diverged, lower its learning rate."
-                    )
-        rows.flush()
+    network, settings, context_px = source.open(layer)
+    network.to(device)
+    identity = source.identity() | {
+        "layer": layer,
+        "split": split,
+        "voc": index.sha256,
+        "proposals": file_sha256(proposals.path),
+    }
+    kept = Progress(progress or out.with_name(f".{out.name}.progress"), identity, "extraction")
+    cutter = Cutter(network, settings.input_px, context_px, device)
+    with torch.inference_mode():
+        probe = torch.zeros((1, 3, settings.input_px, settings.input_px), device=device)
+        dim = layer_features(network, probe, layer).shape[1]
+        shape = (index.splits[split]["objects"] + proposals.windows, dim)
+        done, rows = _open_rows(kept, shape)
+        chunks = _chunks(index, split, proposals, cutter, done)
+        saved = time.monotonic()
+        for chunk, found in _computed(network, chunks, layer):
+            rows[chunk.start : chunk.start + len(found)] = found
+            if not np.isfinite(found).all():
+                raise InputError(
+                    f"{source.weights or source.init}: features of image '{chunk.name}' exceed "
+                    "half precision; the training has diverged, lower its learning rate."
+                )
+            if chunk.last and time.monotonic() - saved >= _SAVE_SECONDS:
+                rows.flush()
+                write_json(kept / "done.json", chunk.image + 1)
+                saved = time.monotonic()
+    rows.flush()
+    del rows
+    (kept / "done.json").unlink(missing_ok=True)
+    with whole_file(out) as part:
+        shutil.move(kept / "rows.npy", part)
+    kept.finish()
     return shape
+
+
+def _open_rows(kept: Progress, shape: tuple[int, int]) -> tuple[int, np.memmap]:
+    """Images that are done, and the rows, new or of a killed run."""
+    path, mark = kept / "rows.npy", kept / "done.json"
+    if mark.exists() and path.exists():
+        return json.loads(mark.read_text()), np.lib.format.open_memmap(path, "r+")
+    return 0, np.lib.format.open_memmap(path, "w+", np.float16, shape)
+
+
+def _chunks(
+    index: VocIndex, split: str, proposals: ProposalFile, cutter: Cutter, done: int
+) -> Iterator[_Chunk]:
+    """Windows of the images from number `done` on, cut in batches, each of one image."""
+    row = 0
+    shown = track(
+        image_windows(index, split, proposals),
+        "features",
+        total=len(proposals),
+        console=Console(stderr=True),
+        disable=not sys.stderr.isatty(),
+    )
+    for number, windows in enumerate(shown):
+        if number >= done and len(windows.boxes):
+            yield from _cut_image(index, windows, cutter, number, row)
+        row += len(windows.boxes)
+
+
+def _cut_image(
+    index: VocIndex, windows: ImageWindows, cutter: Cutter, number: int, row: int
+) -> Iterator[_Chunk]:
+    boxes = windows.boxes
+    image = cutter.take(read_image(index.devkit.image_path(windows.image)))
+    for start in range(0, len(boxes), _BATCH_WINDOWS):
+        few = boxes[start : start + _BATCH_WINDOWS]
+        crops = cutter.cut([image], np.zeros(len(few), np.int64), few, np.zeros(len(few), bool))
+        last = start + len(few) == len(boxes)
+        yield _Chunk(number, windows.image, row + start, crops, last)
+
+
+def _computed(
+    network: nn.Module, chunks: Iterator[_Chunk], layer: FeatureLayer
+) -> Iterator[tuple[_Chunk, np.ndarray]]:
+    """Features float16 of each chunk, in order.
+
+    A thread prepares the next chunk meanwhile, and a GPU has its work before the last is fetched.
+    """
+    before: tuple[_Chunk, Tensor] | None = None
+    with ThreadPoolExecutor(1) as thread:
+        future = thread.submit(next, chunks, None)
+        while (chunk := future.result()) is not None:
+            future = thread.submit(next, chunks, None)
+            found = layer_features(network, chunk.crops, layer).half()
+            if before is not None:
+                yield before[0], before[1].cpu().numpy()
+            before = chunk, found
+    if before is not None:
+        yield before[0], before[1].cpu().numpy()

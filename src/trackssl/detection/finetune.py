@@ -4,7 +4,7 @@ import json
 import math
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 
 import cv2
 import torch
+from lightning_fabric import Fabric
 from rich.console import Console
 from rich.progress import track
 from torch import Tensor, nn
@@ -19,9 +20,9 @@ from torch.nn import functional as F
 
 from trackssl import __version__
 from trackssl.checkpoint import Checkpoint, Log
-from trackssl.config import Finetuning, Network
+from trackssl.config import Carry, Finetuning, Network
 from trackssl.datasets.voc import VocIndex
-from trackssl.detection.crops import ImageStore, cut_batch
+from trackssl.detection.crops import Cutter, ImageStore
 from trackssl.detection.proposals import ProposalFile
 from trackssl.detection.windows import Sampler, collect_windows
 from trackssl.devices import open_fabric
@@ -37,6 +38,8 @@ from trackssl.networks import (
 from trackssl.networks.build import Init
 from trackssl.randomness import derive_seed
 
+Batches = Callable[[int], tuple[Tensor, Tensor]]
+
 
 @dataclass(frozen=True)
 class Start:
@@ -45,6 +48,7 @@ class Start:
     init: Init
     weights: Path | None
     seed: int
+    carry: Carry = "convolutions"
 
     def history(self) -> dict[str, str]:
         """Pairs and iterative rounds that the weights have seen, as metadata."""
@@ -54,7 +58,8 @@ class Start:
     def identity(self) -> dict[str, Any]:
         """What a continued run must agree with."""
         content = file_sha256(self.weights) if self.weights and self.weights.is_file() else None
-        return {"init": self.init, "weights": content, "seed": self.seed}
+        whole = {"carry": self.carry} if self.carry == "all" else {}
+        return {"init": self.init, "weights": content, "seed": self.seed} | whole
 
 
 def finetune(
@@ -86,6 +91,7 @@ def finetune(
         start.seed,
         start.weights,
         network.backbone,
+        start.carry,
     )
     chosen = {
         "network": network.model_dump(),
@@ -102,14 +108,15 @@ def finetune(
     kept = Progress(progress, made_of, "fine-tuning")
     windows = collect_windows(index, split, proposals)
     sampler = Sampler(windows, settings, start.seed)
-    images = ImageStore(index, split)
+    fabric = open_fabric()
+    cutter = Cutter(detector, network.input_px, settings.context_px, fabric.device)
+    images = ImageStore(index, split, cutter)
 
     def batch(iteration: int) -> tuple[Tensor, Tensor]:
         drawn = sampler.draw(iteration)
-        crops = cut_batch(images, windows, drawn, network.input_px, settings.context_px)
-        return torch.from_numpy(crops).permute(0, 3, 1, 2), torch.from_numpy(drawn.labels)
+        return images.cut_batch(windows, drawn), torch.from_numpy(drawn.labels)
 
-    loss = train(detector, batch, settings, start.seed, kept)
+    loss = train(fabric, detector, batch, settings, start.seed, kept)
     metadata = start.history() | {
         "format": DETECTOR,
         "config": fingerprint(made_of),
@@ -131,14 +138,18 @@ def finetune(
 
 
 def train(
-    network: nn.Module, batch: Any, settings: Finetuning, seed: int, progress: Progress
+    fabric: Fabric,
+    network: nn.Module,
+    batch: Batches,
+    settings: Finetuning,
+    seed: int,
+    progress: Progress,
 ) -> float:
     """Train `network` in place -> the loss of the last iteration.
 
-    `batch(iteration)` gives windows (B, 3, H, W) uint8 and labels (B,). `progress` holds
+    `batch(iteration)` gives windows (B, 3, H, W) of 0..255 and labels (B,). `progress` holds
     `checkpoint.pt` and `log.jsonl`, a line each thousandth of the run.
     """
-    fabric = open_fabric()
     groups = parameter_groups(network, settings.learning_rate, settings.weight_decay)
     optimiser = torch.optim.SGD(groups, settings.learning_rate, momentum=settings.momentum)
     network.train()
@@ -175,7 +186,7 @@ def train(
     return loss
 
 
-def _ahead(batch: Any, start: int, stop: int) -> Iterator[tuple[int, tuple[Tensor, Tensor]]]:
+def _ahead(batch: Batches, start: int, stop: int) -> Iterator[tuple[int, tuple[Tensor, Tensor]]]:
     """(iteration, batch) from `start` on; the next batch is cut while one is learnt."""
     shown = track(
         range(start, stop),

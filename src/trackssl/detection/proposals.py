@@ -1,9 +1,11 @@
-"""Selective search (Uijlings et al. 2013): windows that may hold an object, as OpenCV finds them.
+"""Windows that may hold an object: by OpenCV's selective search (Uijlings et al. 2013), or given.
 
 OpenCV orders its windows by a rank times a draw from C's `rand()`, which only `srand` can seed. So
 the seed is set from the image's id right before each search, and a process searches one image at a
 time: the windows of an image never depend on what was searched before. They do depend on the C
-library, so stored proposals are data.
+library and, by OpenCV's vector code, on the kind of processor, so stored proposals are data.
+
+Most of its time goes into colour histograms, for which it scans the image once a region.
 """
 
 import ctypes
@@ -17,13 +19,12 @@ import pyarrow as pa
 from trackssl.boxes import Boxes
 from trackssl.config import Proposals
 from trackssl.datasets.voc import Devkit, VocIndex
+from trackssl.detection.box_files import GivenBoxes, check_boxes, read_boxes
 from trackssl.detection.workers import parallel_map
 from trackssl.errors import InputError
-from trackssl.files import Progress, whole_file
+from trackssl.files import Progress, file_sha256, whole_file
 from trackssl.images import Image, read_image
 from trackssl.randomness import derive_seed
-
-_CHUNK_IMAGES = 8  # what a kill may cost, in each process
 
 SCHEMA = pa.schema(
     [
@@ -50,10 +51,14 @@ def propose(image: Image, name: str, settings: Proposals) -> Boxes:
         search.switchToSelectiveSearchQuality()
     ctypes.CDLL(None).srand(derive_seed("selective search", name) & 0x7FFFFFFF)
     boxes = np.array(search.process(), np.float32).reshape(-1, 4)  # x, y, width, height
-    large = (boxes[:, 2:] >= settings.min_side_px).all(axis=1)
-    boxes = boxes[large][: settings.max_windows]
     boxes[:, 2:] += boxes[:, :2]
-    return boxes
+    return _cut(boxes, settings)
+
+
+def _cut(boxes: Boxes, settings: Proposals) -> Boxes:
+    """Drop small windows, then those beyond the wanted number, as R-CNN does."""
+    large = (boxes[:, 2:] - boxes[:, :2] >= settings.min_side_px).all(axis=1)
+    return boxes[large][: settings.max_windows]
 
 
 def propose_split(
@@ -61,46 +66,58 @@ def propose_split(
 ) -> int:
     """Write the proposals of a split as Arrow, a row an image -> the number of windows.
 
-    Resumes from `progress`; the number of processes changes nothing. Raises InputError for an image
-    that cannot be read, or progress of other settings.
+    Resumes from `progress`, image by image; the number of processes changes nothing. Raises
+    InputError for an image that cannot be read, given boxes that are not those of these images, or
+    progress of other settings.
     """
     images = index.images(split)
     made_of = {"proposals": settings.model_dump(), "split": split, "voc": index.sha256}
+    given: dict[str, GivenBoxes] = {}
+    source = None
+    if settings.mode == "file":
+        source = Path(str(settings.file).replace("{split}", split))
+        given = read_boxes(source)
+        made_of["file_sha256"] = file_sha256(source)
     done = Progress(progress, made_of, "proposals")
-    starts = range(0, len(images), _CHUNK_IMAGES)
-    chunks = {
-        done / f"{start:07d}.arrow": images[start : start + _CHUNK_IMAGES] for start in starts
-    }
-    missing = [(path, names) for path, names in chunks.items() if not path.exists()]
-    search = partial(_propose_chunk, devkit=index.devkit, settings=settings)
-    parallel_map(search, missing, processes, "proposals")
+    parts = {image: done / f"{image}.arrow" for image in images}
+    missing = [
+        (path, image, given.get(image)) for image, path in parts.items() if not path.exists()
+    ]
+    work = partial(_propose_image, devkit=index.devkit, settings=settings, source=source)
+    parallel_map(work, missing, processes, "proposals")
     windows = 0
     with whole_file(out) as part, pa.ipc.new_file(str(part), SCHEMA) as writer:
-        for path in chunks:
+        for path in parts.values():
             table = pa.ipc.open_file(path.read_bytes()).read_all()
-            windows += sum(len(boxes) for boxes in table["boxes"])
+            windows += len(table["boxes"][0])
             writer.write_table(table)
     done.finish()
     return windows
 
 
-def _propose_chunk(task: tuple[Path, list[str]], devkit: Devkit, settings: Proposals) -> None:
-    """Search a few images and write their rows: (the file, the images)."""
-    out, names = task
-    rows = []
-    for name in names:
-        image = read_image(devkit.image_path(name))
-        height, width = image.shape[:2]
-        known = devkit.annotation(name)
-        if (known.boxes[:, 2:] >= [width + 1, height + 1]).any():
-            raise InputError(
-                f"{devkit.annotation_path(name)}: describes an image of {known.width} x "
-                f"{known.height} pixels, but it is {width} x {height}; restore the matching file."
-            )
+def _propose_image(
+    task: tuple[Path, str, GivenBoxes | None],
+    devkit: Devkit,
+    settings: Proposals,
+    source: Path | None,
+) -> None:
+    """Write an image's row, as `source` gives or a search finds it: (the file, image, given)."""
+    out, name, given = task
+    image = read_image(devkit.image_path(name))
+    height, width = image.shape[:2]
+    known = devkit.annotation(name)
+    if (known.boxes[:, 2:] >= [width + 1, height + 1]).any():
+        raise InputError(
+            f"{devkit.annotation_path(name)}: describes an image of {known.width} x "
+            f"{known.height} pixels, but it is {width} x {height}; restore the matching file."
+        )
+    if source:
+        boxes = _cut(check_boxes(source, name, given, width, height), settings)
+    else:
         boxes = propose(image, name, settings)
-        rows.append({"image": name, "width": width, "height": height, "boxes": boxes.tolist()})
+    row = {"image": name, "width": width, "height": height, "boxes": boxes.tolist()}
     with whole_file(out) as part, pa.ipc.new_file(str(part), SCHEMA) as writer:
-        writer.write_table(pa.Table.from_pylist(rows, schema=SCHEMA))
+        writer.write_table(pa.Table.from_pylist([row], schema=SCHEMA))
 
 
 class ProposalFile:

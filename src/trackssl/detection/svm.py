@@ -41,6 +41,11 @@ class Svms(NamedTuple):
         """Decision values of scaled features, (N, dim) -> (N, classes)."""
         return features @ self.weights.T + self.bias
 
+    @property
+    def untrained(self) -> list[str]:
+        """Classes that the training had nothing for: their windows score minus infinity."""
+        return [name for name, bias in zip(self.classes, self.bias, strict=True) if bias == -np.inf]
+
     def check(self, features: FeatureTable, name: Path) -> None:
         """Raise InputError unless these are features of the same networks, by their dimensions."""
         if features.dims != self.dims:
@@ -53,21 +58,21 @@ class Svms(NamedTuple):
 def train_svms(
     index: VocIndex, split: str, proposals: ProposalFile, features: FeatureTable, settings: Svm
 ) -> Svms:
-    """Train in one pass over the images, shared by all classes.
+    """Train in one pass over the images, shared by all classes: each image is read once.
 
-    Positives are all ground-truth objects of a class, `difficult` ones too, as in R-CNN's code.
-    Negatives are the windows that overlap each of these objects less than `negative_overlap`,
-    other classes' objects among them. The cache of a class holds row numbers, not features, so
-    memory is that of one class's training. Raises InputError for a class without an object.
+    Positives are all ground-truth objects of a class, `difficult` ones too: R-CNN keeps every
+    object of the XML (roidb_from_voc.m). Negatives are the windows that overlap each of these
+    objects less than `negative_overlap`, other classes' objects among them. The first image gives
+    all of its own, the others those that the detectors of the time score above HARD_SCORE. The pass
+    ends, as R-CNN's, with a training on the cache: what was passed over or evicted before is not
+    looked at again.
+
+    The cache of a class holds row numbers, not features, so memory is that of one class's training.
+    A class without an object, or whose objects leave no negative, gets a detector that finds
+    nothing (`Svms.untrained`). Raises InputError if that is so of all.
     """
     names = index.classes
     positives = _positive_rows(index, split, proposals)
-    for name, of_class in zip(names, positives, strict=True):
-        if not len(of_class):
-            raise InputError(
-                f"no image of '{split}' shows a '{name}', so it can have no detector; add such "
-                "images, or take the class out of the annotations."
-            )
     caches = [np.empty(0, np.int64) for _ in names]
     joined = np.zeros(len(names), int)  # since the last training
     trained = np.zeros(len(names), bool)
@@ -85,25 +90,40 @@ def train_svms(
         last = position == len(proposals) - 1
         hard = svms.scores(features[rows]) > HARD_SCORE
         hard &= class_overlaps(windows, names) < settings.negative_overlap
-        for number in range(len(names)):
+        for number, own in enumerate(positives):
+            if not len(own):
+                continue
             new = rows[hard[:, number]]
             caches[number] = np.concatenate([caches[number], new])
             joined[number] += len(new)
             due = last or not trained[number] or joined[number] > RETRAIN_AFTER
-            if not due or len(caches[number]) == 0:
+            if not due or not len(caches[number]):
                 continue
-            negatives = features[caches[number]]
-            weights, bias = fit(features[positives[number]], negatives, settings)
+            used = np.concatenate([own, caches[number]])
+            samples = np.empty((len(used), sum(features.dims)))  # liblinear's double precision
+            features.read(used, samples)
+            weights, bias = fit(samples, len(own), settings)
             svms.weights[number], svms.bias[number] = weights, bias
-            caches[number] = caches[number][negatives @ weights + bias >= EASY_SCORE]
+            caches[number] = caches[number][samples[len(own) :] @ weights + bias >= EASY_SCORE]
             joined[number], trained[number] = 0, True
+            del samples  # before the next class's are made
+    if not trained.any():
+        raise InputError(
+            f"'{split}' gives no class an object and windows away from it, so there is no detector "
+            "to train; add annotated images."
+        )
+    svms.bias[~trained] = -np.inf
     return svms
 
 
 def fit(
-    positives: NDArray[np.float32], negatives: NDArray[np.float32], settings: Svm
+    samples: NDArray[np.float64], positives: int, settings: Svm
 ) -> tuple[NDArray[np.float32], np.float32]:
-    """One linear SVM -> (weights (dim,), bias); liblinear's L1 hinge, as R-CNN's `-s 3`."""
+    """One linear SVM on rows of which the first so many are positive -> (weights (dim,), bias).
+
+    liblinear's L2-regularised L1 hinge by its dual, as R-CNN's `-s 3`, with R-CNN's single
+    precision of the result. Deterministic: the order of its steps is drawn from a fixed seed.
+    """
     solver = LinearSVC(
         loss="hinge",
         dual=True,
@@ -113,8 +133,7 @@ def fit(
         tol=_TOLERANCE,
         random_state=0,
     )
-    labels = np.repeat([1, -1], [len(positives), len(negatives)])
-    solver.fit(np.concatenate([positives, negatives]), labels)
+    solver.fit(samples, np.repeat([1, -1], [positives, len(samples) - positives]))
     return solver.coef_[0].astype(np.float32), np.float32(solver.intercept_[0])
 
 
@@ -141,17 +160,20 @@ def _positive_rows(index: VocIndex, split: str, proposals: ProposalFile) -> list
 
 
 def save_svms(path: Path, svms: Svms, settings: Svm) -> None:
-    """Write the detectors as safetensors, whole or not at all."""
-    metadata = {
-        "format": FORMAT,
-        "classes": json.dumps(svms.classes),
-        "scales": json.dumps(svms.scales),
-        "dims": json.dumps(svms.dims),
-        "settings": settings.model_dump_json(),
+    """Write the detectors as safetensors, whole or not at all; equal ones give equal bytes.
+
+    The metadata are one entry, JSON: safetensors writes several in an order that changes.
+    """
+    described = {
+        "classes": svms.classes,
+        "scales": svms.scales,
+        "dims": svms.dims,
+        "settings": settings.model_dump(),
         "version": __version__,
     }
     with whole_file(path) as part:
-        save_file({"weights": svms.weights, "bias": svms.bias}, part, metadata)
+        tensors = {"weights": svms.weights, "bias": svms.bias}
+        save_file(tensors, part, {FORMAT: json.dumps(described)})
 
 
 def load_svms(path: Path) -> Svms:
@@ -159,13 +181,15 @@ def load_svms(path: Path) -> Svms:
     try:
         with safe_open(path, framework="np") as file:
             metadata = file.metadata() or {}
-            if metadata.get("format") != FORMAT:
-                raise ValueError(f"its format is {metadata.get('format')!r}")
-            classes, scales, dims = (
-                tuple(json.loads(metadata[key])) for key in ("classes", "scales", "dims")
-            )
-            return Svms(classes, file.get_tensor("weights"), file.get_tensor("bias"), scales, dims)
-    except (OSError, SafetensorError, ValueError, KeyError) as error:
+            if FORMAT not in metadata:
+                raise ValueError(f"its metadata have no '{FORMAT}'")
+            described = json.loads(metadata[FORMAT])
+            classes, scales, dims = (tuple(described[key]) for key in ("classes", "scales", "dims"))
+            svms = Svms(classes, file.get_tensor("weights"), file.get_tensor("bias"), scales, dims)
+        if svms.weights.shape != (len(classes), sum(dims)) or svms.bias.shape != (len(classes),):
+            raise ValueError("its tensors do not fit its classes and dims")
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"{path}: cannot be read as SVMs ({error}); make them with trackssl train-svms."
         ) from None
+    return svms

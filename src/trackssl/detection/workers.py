@@ -2,7 +2,7 @@
 
 import multiprocessing
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from typing import TypeVar
 
@@ -12,28 +12,30 @@ from rich.progress import track
 from trackssl.processes import end_with_parent
 
 T = TypeVar("T")
+U = TypeVar("U")
 
 
 def parallel_map(work: Callable[[T], None], tasks: Sequence[T], processes: int, what: str) -> None:
-    """Call `work` on every task in up to `processes` spawned processes; `what` labels the progress.
+    """Call `work` on every task in up to `processes` spawned processes, or here where that is 1.
 
-    The first exception of a worker is raised here, after the tasks under way have ended.
+    `what` labels the progress. The first exception is raised here, after the tasks under way have
+    ended.
     """
-    if not tasks:
+
+    def shown(steps: Iterable[U]) -> Iterable[U]:
+        console, quiet = Console(stderr=True), not sys.stderr.isatty()
+        return track(steps, what, total=len(tasks), console=console, disable=quiet)
+
+    workers = min(processes, len(tasks))
+    if workers <= 1:
+        for task in shown(tasks):
+            work(task)
         return
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(min(processes, len(tasks)), context, initializer=end_with_parent)
-    with pool:
+    with ProcessPoolExecutor(workers, context, initializer=end_with_parent) as pool:
         futures = [pool.submit(work, task) for task in tasks]
         try:
-            console = Console(stderr=True)
-            for future in track(
-                as_completed(futures),
-                what,
-                total=len(tasks),
-                console=console,
-                disable=not sys.stderr.isatty(),
-            ):
+            for future in shown(as_completed(futures)):
                 future.result()
         except BaseException:
             pool.shutdown(wait=True, cancel_futures=True)

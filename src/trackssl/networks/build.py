@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from trackssl.config import Backbone, Network
+from trackssl.config import Backbone, Carry, Network
 from trackssl.errors import InputError
 from trackssl.networks.alexnet import DetectorNetwork, RankingNetwork
 from trackssl.networks.heads import DetectorHead, RankingHead
@@ -39,13 +39,14 @@ def build_detector(
     seed: int = 0,
     weights: Path | None = None,
     backbone: Backbone = "alexnet",
+    carry: Carry = "convolutions",
 ) -> DetectorHead | TorchvisionDetector:
     """A classifier of windows, (N, 3, input_px, input_px) uint8 BGR -> (N, classes).
 
     random: all anew; weights: the trunk (conv1 to conv5, a ResNet up to pool5) of a ranking or
-    detector file; torchvision: its ImageNet AlexNet, from the file `weights` or by download (only
-    at full width; fc6 and fc7 are carried over too, as in R-CNN). Layers that are not carried over
-    are drawn from the seed.
+    detector file, with `carry` all a detector's fc6 and fc7 too, as in R-CNN; torchvision: its
+    ImageNet AlexNet, from the file `weights` or by download (only at full width, always with fc6
+    and fc7). Layers that are not carried over are drawn from the seed.
 
     Raises InputError when the init lacks its file, or the file does not fit.
     """
@@ -73,5 +74,5 @@ def build_detector(
     if init == "weights":
         if weights is None:
             raise InputError("init 'weights' needs a weights file; give its path.")
-        load_convolutions(network, weights)
+        load_convolutions(network, weights, layers=("fc6", "fc7") if carry == "all" else ())
     return network

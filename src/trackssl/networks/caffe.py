@@ -31,6 +31,7 @@ MAX_BYTES = 2**31 - 1  # protobuf's own limit of a message
 MAX_FIELDS = 1_000_000  # a network of hundreds of layers has some ten thousand
 MAX_AXES = 32  # Caffe's
 FULLY_CONNECTED = {"fc6": 4096, "fc7": 1024}
+CLASSIFIER_FC7 = (4096, 4096)
 
 # Numbers of caffe.proto's fields.
 _NET_NAME, _NET_LAYERS_V1, _NET_LAYER = 1, 2, 100
@@ -112,12 +113,16 @@ def ranking_weights_from_caffe(
 
     `suffix` is what the file adds to our names of layers (conv1_rank_2: "_rank_2"). With
     `convolutions_only` fc6 and fc7 are not looked for: other tasks carry over conv1 to conv5 alone.
+    An fc7 of 4096 in place of 1024, a classifier's such as CaffeNet's, is taken as well.
 
     Raises InputError as `read_caffemodel` does, and for absent layers, other shapes or values that
     are not finite.
     """
     layers = read_caffemodel(path)
     shapes = ranking_shapes()
+    fc7 = layers.get(f"fc7{suffix}")
+    if fc7 and _without_leading_ones(fc7[0].shape) == CLASSIFIER_FC7:
+        shapes |= {"fc7.weight": CLASSIFIER_FC7, "fc7.bias": CLASSIFIER_FC7[:1]}
     names = [*CONVOLUTIONS, *([] if convolutions_only else FULLY_CONNECTED)]
     if missing := [f"{name}{suffix}" for name in names if f"{name}{suffix}" not in layers]:
         raise InputError(

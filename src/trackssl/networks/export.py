@@ -14,6 +14,7 @@ from trackssl.errors import InputError
 from trackssl.files import file_sha256, fingerprint, whole_file, write_text
 from trackssl.networks.build import build_ranking
 from trackssl.networks.caffe import (
+    FULLY_CONNECTED,
     caffe_layers,
     deploy_prototxt,
     ranking_weights_from_caffe,
@@ -101,6 +102,7 @@ def import_caffe(
 ) -> None:
     """Write a .caffemodel's ranking network as this project's weights, for `init: weights`.
 
+    A classifier's, such as CaffeNet's, becomes a detector without its last layer: `carry: all`.
     `pairs` is what the network was trained on, for the tables, None if unknown; `name` is that of
     the file where it was got. Raises InputError as `ranking_weights_from_caffe` does.
     """
@@ -111,8 +113,9 @@ def import_caffe(
         "source_sha256": file_sha256(source),
         "suffix": suffix,
     }
+    fc7 = state.get("fc7.bias")
     metadata = {
-        "format": RANKING,
+        "format": RANKING if fc7 is None or len(fc7) == FULLY_CONNECTED["fc7"] else DETECTOR,
         "config": fingerprint(described),
         "settings": json.dumps(described, sort_keys=True),
         "pairs": "" if pairs is None else str(pairs),

@@ -1,7 +1,7 @@
 """Weights as safetensors files: named tensors and a metadata of strings, nothing that executes."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -70,14 +70,19 @@ def load_network(network: nn.Module, path: Path, *formats: str) -> Metadata:
 
 
 def load_convolutions(
-    network: Trunk, path: Path, formats: tuple[str, ...] = (RANKING, DETECTOR)
+    network: Trunk,
+    path: Path,
+    formats: tuple[str, ...] = (RANKING, DETECTOR),
+    layers: Collection[str] = (),
 ) -> Metadata:
     """Carry over the trunk of a ranking or detector file -> metadata; the rest stays as it is.
 
-    That is conv1 to conv5 of AlexNet; of a ResNet all up to pool5, batch norm's statistics too.
-    Raises InputError if the file lacks them or was trained with another backbone or width.
+    That is conv1 to conv5 of AlexNet; of a ResNet all up to pool5, batch norm's statistics too; and
+    `layers` of the head, such as fc6. Raises InputError if the file lacks any or was trained with
+    another backbone or width.
     """
-    return _load(network, path, network.trunk_names(), formats)
+    head = [name for name in network.state_dict() if name.split(".")[0] in layers]
+    return _load(network, path, network.trunk_names() + head, formats)
 
 
 def _load(network: nn.Module, path: Path, names: list[str], formats: tuple[str, ...]) -> Metadata:

@@ -15,12 +15,18 @@ from trackssl.tables import TABLE_DIGITS, read_csv, summarise, write_csv, write_
 
 
 class Row(Section):
-    """One row to be: its AP file and the fine-tuned networks whose features it joins."""
+    """One row to be: its AP file and the networks whose features it joins.
+
+    `members` counts them, as those that are not trained have no file; null: as many as files.
+    `features` says which ones, for the protocol, where they are not the fine-tuned networks' usual.
+    """
 
     method: str
     seed: int
     ap: str
     networks: list[str]
+    members: int | None = None
+    features: str = ""
 
 
 def paper_value(table: str, method: str, metric: str) -> tuple[float | None, str]:
@@ -38,32 +44,34 @@ def voc_map_rows(
     real = voc.source != "miniworld"
     data = f"VOC{voc.year}" if real else "miniworld"
     full = network == Network()
+    papers = voc.year == 2012 and voc.rule == "area"
     protocol = (
-        f"R-CNN without box regression, trained on {voc.train_split}; AP in percent (area, "
-        f"IoU 0.5) on {voc.test_split}; input {network.input_px} px, width {network.width:g}"
+        f"R-CNN without box regression, trained on {voc.train_split}; AP in percent "
+        f"({voc.rule}, IoU 0.5) on {voc.test_split}; input {network.input_px} px, "
+        f"width {network.width:g}"
     )
     result = []
     for row in rows:
         ap = read_csv(Path(row.ap)).set_index("class")["ap"]
         made_from = [_metadata(Path(path)) for path in row.networks]
-        value, source = paper_value("voc_map", row.method, "mAP")
+        value, source = paper_value("voc_map", row.method, "mAP") if papers else (None, "")
         result.append(
             {
                 "run": run,
                 "data": data,
                 "split": voc.test_split,
                 "method": row.method,
-                "pairs": _most_pairs([metadata["pairs"] for metadata in made_from]),
-                "rounds": max(int(metadata["rounds"]) for metadata in made_from),
-                "members": len(row.networks),
+                "pairs": _most_pairs([metadata.get("pairs", "0") for metadata in made_from]),
+                "rounds": max((int(data.get("rounds", 0)) for data in made_from), default=0),
+                "members": len(row.networks) if row.members is None else row.members,
                 "seed": row.seed,
                 "items": images,
                 "mAP": 100 * ap["mean"],
                 **_classes(ap.drop("mean")),
                 "paper_value": value,
                 "paper_source": source,
-                "comparable": str(real and full).lower(),
-                "protocol": protocol,
+                "comparable": str(real and full and papers).lower(),
+                "protocol": protocol + (f"; {row.features}" if row.features else ""),
             }
         )
     return result
@@ -80,7 +88,7 @@ def _metadata(weights: Path) -> Mapping[str, str]:
 
 def _most_pairs(pairs: Sequence[str]) -> Any:
     """Pairs of the largest set among the members; pandas' NA, an empty cell, if any is unknown."""
-    return max(map(int, pairs)) if all(pairs) else pd.NA
+    return max(map(int, pairs), default=0) if all(pairs) else pd.NA
 
 
 def _classes(ap: pd.Series) -> Mapping[str, float]:
