@@ -438,7 +438,19 @@ class Proposals(Section):
         return self
 
 
-class Finetuning(Section):
+class Tuning(Section):
+    """A training on labels by SGD as in Caffe."""
+
+    iterations: int = Field(ge=1, description="Batches learnt.")
+    lr_step_iterations: int | None = Field(ge=1, description="Rate / 10 each; null: never.")
+    learning_rate: float = Field(gt=0, description="Of all layers; biases take twice as much.")
+    dropout: float = Field(0.5, ge=0, lt=1, description="On fc6 and fc7.")
+    momentum: float = Field(0.9, ge=0, lt=1, description="Of the stochastic gradient descent.")
+    weight_decay: float = Field(5e-4, ge=0, description="Of the weights; none on biases.")
+    checkpoint_every_seconds: float = Field(45, gt=0, description="What a kill may cost.")
+
+
+class Finetuning(Tuning):
     """R-CNN's fine-tuning on warped windows."""
 
     iterations: int = Field(200_000, ge=1, description="Unconfirmed.")
@@ -450,10 +462,6 @@ class Finetuning(Section):
     foreground_share: Share = Field(0.25, description="Of a batch.")
     foreground_overlap: Share = Field(0.5, description="IoU from which a window is an object.")
     context_px: int = Field(16, ge=0, description="Context around a window, at an input of 227.")
-    dropout: float = Field(0.5, ge=0, lt=1, description="On fc6 and fc7.")
-    momentum: float = Field(0.9, ge=0, lt=1, description="Of the stochastic gradient descent.")
-    weight_decay: float = Field(5e-4, ge=0, description="Of the weights; none on biases.")
-    checkpoint_every_seconds: float = Field(45, gt=0, description="What a kill may cost.")
 
 
 class Svm(Section):

@@ -1,0 +1,106 @@
+"""Training on labels: the one loop of detectors, scene classifiers and normals networks."""
+
+import math
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import torch
+from lightning_fabric import Fabric
+from rich.console import Console
+from rich.progress import track
+from torch import Tensor, nn
+
+from trackssl.checkpoint import Checkpoint, Log
+from trackssl.config import Tuning
+from trackssl.errors import InputError
+from trackssl.files import Progress, whole_file
+from trackssl.networks import parameter_groups, save_weights
+from trackssl.randomness import derive_seed
+
+Batches = Callable[[int], tuple[Tensor, Tensor]]
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+
+def tune(
+    fabric: Fabric,
+    network: nn.Module,
+    batch: Batches,
+    loss_of: Loss,
+    settings: Tuning,
+    seed: int,
+    progress: Progress,
+) -> float:
+    """Train `network` in place by SGD as in Caffe -> the loss of the last iteration.
+
+    `batch(iteration)` gives images (B, 3, H, W) of 0..255 and their targets, by a function of the
+    iteration alone; `loss_of(scores, targets)` the loss of what the network makes of them. Dropout
+    is a function of the seed and the iteration. So a killed run that is started again ends with the
+    same weights. `progress` holds `checkpoint.pt` and `log.jsonl`, a line each thousandth of the
+    run. Raises InputError for a loss that is no longer finite.
+    """
+    groups = parameter_groups(network, settings.learning_rate, settings.weight_decay)
+    optimiser = torch.optim.SGD(groups, settings.learning_rate, momentum=settings.momentum)
+    network.train()
+    model, stepper = fabric.setup(network, optimiser)
+    checkpoint = Checkpoint(progress / "checkpoint.pt", network, optimiser)
+    done, loss, log_bytes = checkpoint.load()
+    log_every = max(1, settings.iterations // 1000)
+    saved = time.monotonic()
+    with Log(progress / "log.jsonl", log_bytes) as log:
+        for iteration, (images, targets) in _ahead(batch, done, settings.iterations):
+            rate = settings.learning_rate
+            if settings.lr_step_iterations:
+                rate /= 10 ** (iteration // settings.lr_step_iterations)
+            for group in optimiser.param_groups:
+                group["lr"] = rate * group["lr_factor"]
+            torch.manual_seed(derive_seed(seed, "dropout", iteration))
+            scores = model(fabric.to_device(images))
+            error = loss_of(scores, fabric.to_device(targets))
+            stepper.zero_grad()
+            fabric.backward(error)
+            stepper.step()
+            done = iteration + 1
+            if done % log_every == 0 or done == settings.iterations:
+                loss = error.item()
+                if not math.isfinite(loss):
+                    raise InputError(
+                        f"{progress.folder}: the loss is {loss} at iteration {done}; lower "
+                        "learning_rate and start anew."
+                    )
+                log.write(iteration=done, loss=loss, learning_rate=rate)
+            if time.monotonic() - saved >= settings.checkpoint_every_seconds:
+                checkpoint.save(done, loss, log.bytes_on_disk())
+                saved = time.monotonic()
+    return loss
+
+
+def finish(
+    progress: Progress, out: Path, log: Path, network: nn.Module, metadata: dict[str, str]
+) -> None:
+    """Write the log and the weights of a training that is over, and remove its progress."""
+    with whole_file(log) as part:
+        part.write_bytes((progress / "log.jsonl").read_bytes())
+    save_weights(out, network, metadata)
+    # First, so that a kill while the folder is removed leaves no checkpoint without its log.
+    (progress / "checkpoint.pt").unlink(missing_ok=True)
+    progress.finish()
+
+
+def _ahead(batch: Batches, start: int, stop: int) -> Iterator[tuple[int, tuple[Tensor, Tensor]]]:
+    """(iteration, batch) from `start` on; the next batch is made while one is learnt."""
+    shown = track(
+        range(start, stop),
+        "fine-tuning",
+        console=Console(stderr=True),
+        disable=not sys.stderr.isatty(),
+    )
+    with ThreadPoolExecutor(1) as thread:
+        future = thread.submit(batch, start)
+        for iteration in shown:
+            ready = future.result()
+            if iteration + 1 < stop:
+                future = thread.submit(batch, iteration + 1)
+            yield iteration, ready
