@@ -8,8 +8,9 @@ from safetensors.numpy import save_file
 from trackssl.config import Network, Voc
 from trackssl.errors import InputError
 from trackssl.report.publish import publish_table
+from trackssl.report.rows import paper_value
 from trackssl.report.terminal import render
-from trackssl.report.voc_map import Row, paper_value, voc_map_rows
+from trackssl.report.voc_map import Row, voc_map_rows
 from trackssl.tables import FIRST_COLUMNS, LAST_COLUMNS, read_csv, summarise, write_results
 
 
