@@ -107,7 +107,9 @@ def test_frames_that_an_edit_list_cuts_away_are_not_counted(real_data):
     ],
 )
 def test_colours_and_luma_come_out_of_every_format(encode, name, codec, pix_fmt):
-    options = {"x265-params": "log-level=none"} if codec == "libx265" else {}
+    # Frames out of order: this x265 now and then ends with a packet without a time.
+    x265 = {"x265-params": "log-level=none:bframes=0"}
+    options = x265 if codec == "libx265" else {}
     image = chart()
     image[:16] = 0  # a band on top shows which side is up
     path = encode(name, [image] * 2, codec, pix_fmt, options)
