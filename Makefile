@@ -1,5 +1,5 @@
 # make demo: set everything up and run the miniature; make test: set everything up and test.
-.PHONY: setup demo test check
+.PHONY: setup demo study test check
 
 PYTHON ?= python3
 VENV := .venv
@@ -32,6 +32,11 @@ endif
 demo: setup
 	snakemake --cores all results/voc_map.csv
 	@trackssl show-table results/voc_map.csv
+
+# Three seeds and longer trainings: does each of the paper's steps help? An hour on two cores.
+study: setup
+	snakemake --cores all --directory runs/study --configfile config/study.yaml
+	@trackssl show-table runs/study/results/voc_map.csv
 
 # As many workers as cores; each takes whole test files, so that no drawn world is drawn twice.
 test: setup

@@ -20,6 +20,11 @@ include: "workflow/rules/videos.smk"
 include: "workflow/rules/mining.smk"
 include: "workflow/rules/pretraining.smk"
 include: "workflow/rules/detection.smk"
+include: "workflow/rules/features.smk"
+include: "workflow/rules/retrieval.smk"
+include: "workflow/rules/classification.smk"
+include: "workflow/rules/scenes.smk"
+include: "workflow/rules/normals.smk"
 include: "workflow/rules/report.smk"
 
 
@@ -31,4 +36,4 @@ localrules:
 rule all:
     default_target: True
     input:
-        "results/voc_map.csv",
+        expand("results/{table}{what}.csv", table=tables(), what=["", "_differences"]),

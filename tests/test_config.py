@@ -4,11 +4,19 @@ from pathlib import Path
 import pytest
 import yaml
 
-from trackssl.config import Config, Mining, config_schema, load_config, load_settings, parse
+from trackssl.config import (
+    Config,
+    Mining,
+    Voc,
+    config_schema,
+    load_config,
+    load_settings,
+    parse,
+)
 from trackssl.errors import InputError
 
 REPOSITORY = Path(__file__).parents[1]
-CONFIGS = ["config.yaml", "config/paper.yaml", "config/my_videos.yaml"]
+CONFIGS = ["config.yaml", "config/study.yaml", "config/paper.yaml", "config/my_videos.yaml"]
 
 
 @pytest.fixture
@@ -28,8 +36,27 @@ def test_the_schema_in_the_workflow_is_the_one_of_the_models() -> None:
 
 def test_the_paper_config_says_what_the_defaults_say() -> None:
     paper = load_config(REPOSITORY / "config/paper.yaml")
-    defaults = Config(name="paper", videos=paper.videos, torch_threads=8)
-    assert paper == defaults
+    assert paper.second_voc == Voc(year=2007)
+    own = {"name": "paper", "videos": paper.videos, "second_voc": paper.second_voc}
+    assert paper == Config(**own, torch_threads=8)
+
+
+def test_the_study_is_the_miniature_with_more_seeds_and_longer_trainings() -> None:
+    miniature, study = (load_config(REPOSITORY / f) for f in ("config.yaml", "config/study.yaml"))
+    assert len(study.seeds) >= 3 and not set(study.seeds) & set(miniature.seeds)
+    sizes = [
+        {name: chosen.size for name, chosen in run.pretraining.sets.items()}
+        for run in (miniature, study)
+    ]
+    assert sizes[0] == sizes[1]
+    longer = {"iterations": 300, "lr_step_iterations": 240}
+    same = {
+        "name": "study",
+        "seeds": study.seeds,
+        "finetuning": miniature.finetuning.model_copy(update=longer),
+        "pretraining": miniature.pretraining.model_copy(update={"sets": study.pretraining.sets}),
+    }
+    assert study == miniature.model_copy(update=same)
 
 
 def test_a_setting_absent_from_the_config_has_the_papers_value(values: dict) -> None:
@@ -76,9 +103,9 @@ def test_an_impossible_config_is_refused_with_key_and_remedy(
 def test_repeated_networks_of_a_method_take_different_seeds() -> None:
     config = load_config(REPOSITORY / "config/paper.yaml")
     assert config.members("scratch_ensemble_3", 2) == [
-        ("scratch", 6),
-        ("scratch", 7),
-        ("scratch", 8),
+        ("scratch", 2),
+        ("scratch", 10_002),
+        ("scratch", 20_002),
     ]
     assert config.members("unsup_ensemble_2", 2) == [("unsup_1_5m", 2), ("unsup_5m", 2)]
 

@@ -9,9 +9,17 @@ from trackssl.config import Network, Voc
 from trackssl.errors import InputError
 from trackssl.report.publish import publish_table
 from trackssl.report.rows import paper_value
-from trackssl.report.terminal import render
+from trackssl.report.terminal import render, render_differences
 from trackssl.report.voc_map import Row, voc_map_rows
-from trackssl.tables import FIRST_COLUMNS, LAST_COLUMNS, read_csv, summarise, write_results
+from trackssl.tables import (
+    FIRST_COLUMNS,
+    LAST_COLUMNS,
+    paired_differences,
+    read_csv,
+    summarise,
+    write_csv,
+    write_results,
+)
 
 
 def row(method: str, seed: int, value: float) -> dict:
@@ -20,6 +28,9 @@ def row(method: str, seed: int, value: float) -> dict:
         "rounds": 0, "members": 1, "seed": seed, "items": 100, "mAP": value, "fish": value / 3,
         "paper_value": None, "paper_source": "", "comparable": "false", "protocol": "a test",
     }  # fmt: skip
+
+
+METHODS = [("scratch", 10.0), ("ours", 20.0)]
 
 
 @pytest.fixture
@@ -40,6 +51,31 @@ def test_a_summary_holds_mean_and_sample_spread_over_seeds(table: Path) -> None:
     assert summary.loc["scratch", "mAP_std"] == pytest.approx(8**0.5)
     assert summary.loc["scratch", "seeds"] == 2
     assert pd.isna(summary.loc["ours", "mAP_std"])
+
+
+def test_methods_are_compared_seed_by_seed() -> None:
+    values = {("a", 0): 10, ("a", 1): 14, ("a", 2): 30, ("b", 0): 8, ("b", 1): 15, ("b", 3): 99}
+    table = pd.DataFrame([row(method, seed, value) for (method, seed), value in values.items()])
+    found = paired_differences(table, [("a", "b"), ("b", "a"), ("a", "absent")], ["mAP"])
+    assert list(zip(found.method, found.than, strict=True)) == [("a", "b"), ("b", "a")]
+    assert list(found.seeds) == [2, 2]
+    assert list(found.difference_mean) == [0.5, -0.5]
+    assert found.difference_std[0] == pytest.approx(np.std([2, -1], ddof=1))
+    assert list(found.seeds_higher) == [1, 1]
+
+
+def test_differences_over_several_seeds_are_shown_below_the_table(table: Path) -> None:
+    assert render_differences(table) is None
+    beside = table.with_name("voc_map_differences.csv")
+    write_csv(beside, paired_differences(read_csv(table), [("ours", "scratch")], ["mAP"]))
+    assert render_differences(table) is None, "one common seed has no spread"
+    rows = [row(name, seed, value + seed) for name, value in METHODS for seed in (0, 1, 2)]
+    write_csv(beside, paired_differences(pd.DataFrame(rows), [("ours", "scratch")], ["mAP"]))
+    drawn = render_differences(table)
+    assert drawn is not None
+    assert [next(iter(column.cells)) for column in drawn.columns] == [
+        "ours", "scratch", "mAP", "+10.0", "0.0", "3 of 3",
+    ]  # fmt: skip
 
 
 def test_the_published_page_says_that_the_miniature_is_not_the_paper(table: Path) -> None:

@@ -5,13 +5,17 @@ import sys
 
 import typer
 
+import trackssl.classification.commands
 import trackssl.commands
 import trackssl.datasets.commands
 import trackssl.detection.commands
 import trackssl.mining.commands
+import trackssl.normals.commands
 import trackssl.pairs.commands
 import trackssl.pretraining.commands
 import trackssl.report.commands
+import trackssl.retrieval.commands
+import trackssl.scenes.commands
 import trackssl.videos.commands
 from trackssl import __version__
 from trackssl.errors import InputError
@@ -47,6 +51,10 @@ for stage in (
     trackssl.pretraining,
     trackssl.datasets,
     trackssl.detection,
+    trackssl.normals,
+    trackssl.retrieval,
+    trackssl.classification,
+    trackssl.scenes,
     trackssl.report,
     trackssl,
 ):

@@ -8,11 +8,19 @@ import json
 import re
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
+from trackssl import miniworld
 from trackssl.errors import InputError
 
 # Names become file names, table cells and DVC keys: no dots, no separators.
@@ -464,6 +472,122 @@ class Finetuning(Tuning):
     context_px: int = Field(16, ge=0, description="Context around a window, at an input of 227.")
 
 
+class SceneClassifier(Section):
+    """Linear softmax on fixed features; the paper does not say how it was regularised: ours."""
+
+    validation_share: float = Field(
+        0.2, gt=0, lt=1, description="Of each class's training images: C is chosen on these."
+    )
+    c: list[Annotated[float, Field(gt=0)]] = Field(
+        [1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0],
+        min_length=1,
+        description="Weights of the loss to choose from, for features of mean norm 20.",
+    )
+    words: int = Field(400, ge=2, description="Baseline sift: words of its codebook.")
+    descriptors: int = Field(
+        100_000, ge=2, description="Baseline sift: descriptors that the codebook is made from."
+    )
+
+
+class SceneFinetuning(Tuning):
+    """Fine-tuning of all layers on scenes; the paper states no schedule: ours."""
+
+    iterations: int = Field(10_000, ge=1, description="Ours.")
+    lr_step_iterations: int | None = Field(4_000, ge=1, description="Rate / 10 each; ours.")
+    learning_rate: float = Field(0.01, gt=0, description="Of all layers; ours.")
+    batch_images: int = Field(128, ge=1, description="Images a batch.")
+
+
+class Scenes(Section):
+    """The MIT Indoor 67 benchmark: its tree, its rows, its classifiers."""
+
+    source: Literal["miniworld", "folder", "download"] = Field(
+        "download", description="miniworld draws one, folder takes yours, download fetches it."
+    )
+    folder: str = Field(
+        "resources/mit67/tree",
+        description="Folder that holds Images/<class>/, TrainImages.txt and TestImages.txt.",
+    )
+    archive_sha256: str | None = Field(
+        None,
+        pattern="^[0-9a-f]{64}$",
+        description=(
+            "source download: the archive's checksum. None was published; null takes what comes "
+            "and writes its checksum down."
+        ),
+    )
+    skip_broken: bool = Field(
+        False, description="Leave out images that cannot be decoded; the table counts them."
+    )
+    train_images: int = Field(20, ge=1, description="source miniworld: drawn of each kind.")
+    test_images: int = Field(15, ge=1, description="source miniworld: drawn of each kind.")
+    seed: int = Field(0, ge=0, description="source miniworld: the world's seed.")
+    networks: list[Name] | None = Field(
+        None,
+        description=(
+            "The rows, of fixed features and <network>_finetuned; null: all networks but "
+            "readapted ones. Fixed features of init random are named random."
+        ),
+    )
+    baselines: list[Literal["sift", "gist"]] = Field(
+        ["sift", "gist"], description="Rows of features that are not learnt, with a linear SVM."
+    )
+    classifier: SceneClassifier = Field(SceneClassifier(), description=SceneClassifier.__doc__)
+    finetuning: SceneFinetuning = Field(SceneFinetuning(), description=SceneFinetuning.__doc__)
+
+
+class Intrinsics(Section):
+    """A pinhole camera, in pixels; defaults: the colour camera of NYU Depth v2's toolbox."""
+
+    fx: float = Field(518.8579, gt=0, description="Focal length along x.")
+    fy: float = Field(519.4696, gt=0, description="Focal length along y.")
+    cx: float = Field(325.5824, description="Principal point, from the left.")
+    cy: float = Field(253.7362, description="Principal point, from the top.")
+
+
+class Nyuv2(Section):
+    """The NYU Depth v2 data of the normals benchmark, and how its normals are coded."""
+
+    source: Literal["miniworld", "file", "download"] = Field(
+        "download", description="miniworld draws rooms, file takes yours, download fetches them."
+    )
+    mat: str = Field(
+        "resources/nyuv2/nyu_depth_v2_labeled.mat", description="The labelled frames, HDF5."
+    )
+    splits: str = Field("resources/nyuv2/splits.mat", description="The official split.")
+    normals: str | None = Field(
+        None,
+        description=(
+            "Folder of ground-truth normals: train/00001.png, test/00002.png as Ladicky et al. "
+            "published them, or nm_000001.mat. Null: computed from depth, which the table says."
+        ),
+    )
+    camera: Intrinsics = Field(Intrinsics(), description=Intrinsics.__doc__)
+    window_px: int = Field(
+        15, ge=3, description="Normals from depth: side of the windows that planes are fitted to."
+    )
+    max_plane_error: Share = Field(
+        0.03, description="Normals from depth: none where a pixel is off its plane by more; ours."
+    )
+    words: int = Field(20, ge=4, description="Of the codebook (unconfirmed).")
+    grid: int = Field(20, ge=1, le=400, description="Cells along each side of the crop.")
+    train_images: int = Field(64, ge=1, description="source miniworld: rooms for training.")
+    test_images: int = Field(24, ge=1, description="source miniworld: rooms for testing.")
+    seed: int = Field(0, ge=0, description="source miniworld: the world's seed.")
+
+
+class Normals(Tuning):
+    """Training of the normals networks; the paper's schedule is unknown, so this is ours."""
+
+    iterations: int = Field(20_000, ge=1, description="Ours.")
+    lr_step_iterations: int | None = Field(8_000, ge=1, description="Rate / 10 each; ours.")
+    learning_rate: float = Field(0.01, gt=0, description="Of all layers; ours.")
+    batch_images: int = Field(32, ge=1, description="Images a batch; ours.")
+    networks: list[Name] | None = Field(
+        None, description="The rows of the table; null: all networks but readapted ones."
+    )
+
+
 class Svm(Section):
     """R-CNN's linear SVM of each class."""
 
@@ -476,6 +600,53 @@ class Svm(Section):
     nms_overlap: Share = Field(0.3, description="Of non-maximum suppression.")
     min_score: float = Field(-1.1, description="Detections below are not written.")
     max_detections_per_image: int = Field(100, ge=1, description="Of a class, after suppression.")
+
+
+class Retrieval(Section):
+    """Nearest neighbours of VOC's objects, among windows on objects (unconfirmed protocol)."""
+
+    networks: Annotated[list[Name], Field(min_length=1)] | None = Field(
+        None,
+        description=(
+            "The rows: features without fine-tuning; null: of all networks but readapted ones. The "
+            "row of init random is named random."
+        ),
+    )
+    layer: FeatureLayer = Field("pool5", description="The feature.")
+    gallery_overlap: Share = Field(
+        0.5, description="Proposals with a higher IoU with an object are what is found."
+    )
+
+
+class ClassificationFinetuning(Tuning):
+    """Fine-tuning of all layers on whole images; the paper did not do it: ours."""
+
+    iterations: int = Field(40_000, ge=1, description="Ours.")
+    lr_step_iterations: int | None = Field(15_000, ge=1, description="Rate / 10 each; ours.")
+    learning_rate: float = Field(0.01, gt=0, description="Of all layers; ours.")
+    batch_images: int = Field(32, ge=1, description="Images a batch; ours.")
+
+
+class Classification(Section):
+    """PASCAL VOC classification: of 2007 where voc or second_voc is, else of voc."""
+
+    networks: Annotated[list[Name], Field(min_length=1)] | None = Field(
+        None,
+        description=(
+            "The rows, of fixed features and <network>_finetuned; null: all networks but "
+            "readapted ones. Fixed features of init random are named random."
+        ),
+    )
+    layer: FeatureLayer = Field("pool5", description="The fixed feature.")
+    c: list[Annotated[float, Field(gt=0)]] = Field(
+        [1e-4, 1e-3, 1e-2, 1e-1, 1.0],
+        min_length=1,
+        description="Weights of the SVMs' loss to choose from, for features of mean norm 20; ours.",
+    )
+    folds: int = Field(3, ge=2, description="Of the cross-validation that chooses C; ours.")
+    finetuning: ClassificationFinetuning = Field(
+        ClassificationFinetuning(), description=ClassificationFinetuning.__doc__
+    )
 
 
 class NetworkSpec(Section):
@@ -533,14 +704,17 @@ class NetworkSpec(Section):
         return self
 
 
+_SEEDS_APART = 10_000  # of an ensemble's members of one network
+
+
 class Method(Section):
     """One row of the tables: the features of its networks, joined."""
 
     networks: list[Name] = Field(
         min_length=1,
         description=(
-            "Members. A network named k times stands for k seeds of it: at seed s those of "
-            "k*s, ..., k*s + k - 1."
+            "Members. A network named k times stands for k seeds of it: at seed s those of s, "
+            "s + 10000, s + 20000 ..., so that its row's own network is among them."
         ),
     )
     finetuned: bool = Field(
@@ -563,16 +737,53 @@ _PAPER_METHODS = {name: Method(networks=[name]) for name in _PAPER_NETWORKS} | {
     "scratch_ensemble_3": Method(networks=["scratch"] * 3),
     "unsup_ensemble_2": Method(networks=["unsup_1_5m", "unsup_5m"]),
     "unsup_ensemble_3": Method(networks=["unsup_1_5m", "unsup_5m", "unsup_8m"]),
+    "scratch_pool5": Method(networks=["scratch"], finetuned=False),
     "unsup_8m_pool5": Method(networks=["unsup_8m"], finetuned=False),
     "unsup_ensemble_2_pool5": Method(networks=["unsup_1_5m", "unsup_5m"], finetuned=False),
 }
+
+TableName = Literal[
+    "voc_map", "voc_retrieval", "voc07_classification", "mit67_accuracy", "nyu_normals"
+]
+# What the paper's tables are read for; the summary of each table holds these differences.
+_PAPER_COMPARISONS = [
+    ("unsup_1_5m", "scratch"),
+    ("unsup_5m", "unsup_1_5m"),
+    ("unsup_8m", "unsup_5m"),
+    ("unsup_8m", "scratch"),
+    ("unsup_5m_iterative_1", "unsup_5m"),
+    ("unsup_5m_iterative", "unsup_5m"),
+    ("scratch_ensemble_3", "scratch"),
+    ("unsup_ensemble_2", "unsup_5m"),
+    ("unsup_ensemble_3", "unsup_1_5m"),
+    ("unsup_ensemble_3", "unsup_5m"),
+    ("unsup_ensemble_3", "unsup_8m"),
+    ("unsup_ensemble_3", "scratch_ensemble_3"),
+    ("unsup_8m_pool5", "scratch_pool5"),
+    ("unsup_8m", "random"),
+    ("unsup_8m_finetuned", "scratch_finetuned"),
+]
+
+_BENCHMARKS = (
+    "retrieval",
+    "classification",
+    "scenes",
+    "normals",
+)  # sections whose networks are rows
 
 
 class Config(Section):
     """One run, whole: what one config file says."""
 
     name: Name = Field(description="Of the run; a results folder belongs to one name.")
-    seeds: list[Annotated[int, Field(ge=0)]] = Field(
+    world: int | None = Field(
+        None,
+        description=(
+            "Version of the built-in world that the numbers are for: another trackssl, which draws "
+            "another one, refuses the run. null: any."
+        ),
+    )
+    seeds: list[Annotated[int, Field(ge=0, lt=_SEEDS_APART)]] = Field(
         [0], min_length=1, description="Each row of each table is made once a seed."
     )
     torch_threads: int = Field(
@@ -588,16 +799,53 @@ class Config(Section):
     data: Data = Field(Data(), description=Data.__doc__)
     readaptation: Readaptation = Field(Readaptation(), description=Readaptation.__doc__)
     voc: Voc = Field(Voc(), description=Voc.__doc__)
+    second_voc: Voc | None = Field(
+        None,
+        description="Detection is measured on this year too, as results/voc_map_<year>.csv.",
+    )
     proposals: Proposals = Field(Proposals(), description=Proposals.__doc__)
     finetuning: Finetuning = Field(Finetuning(), description=Finetuning.__doc__)
     svm: Svm = Field(Svm(), description=Svm.__doc__)
+    nyuv2: Nyuv2 = Field(Nyuv2(), description=Nyuv2.__doc__)
+    normals: Normals = Field(Normals(), description=Normals.__doc__)
+    retrieval: Retrieval = Field(Retrieval(), description=Retrieval.__doc__)
+    classification: Classification = Field(Classification(), description=Classification.__doc__)
+    scenes: Scenes = Field(Scenes(), description=Scenes.__doc__)
     networks: dict[Name, NetworkSpec] = Field(
         _PAPER_NETWORKS, description="What is trained; a network serves many methods."
     )
     methods: dict[Name, Method] = Field(_PAPER_METHODS, description="The rows of the tables.")
+    tables: list[TableName] = Field(
+        list(get_args(TableName)),
+        min_length=1,
+        description="What `snakemake` makes when no target is named: results/<table>.csv.",
+    )
+    comparisons: list[tuple[Name, Name]] = Field(
+        _PAPER_COMPARISONS,
+        description=(
+            "(method, other): their paired differences over the seeds are written beside each "
+            "table that has both."
+        ),
+    )
+
+    @field_validator("world")
+    @classmethod
+    def _world_is_ours(cls, world: int | None) -> int | None:
+        if world not in (None, miniworld.VERSION):
+            raise ValueError(
+                f"this trackssl draws version {miniworld.VERSION} of the world; numbers of "
+                "another version cannot be set beside its"
+            )
+        return world
 
     @model_validator(mode="after")
     def _names_exist(self) -> Self:
+        if self.second_voc and self.second_voc.year == self.voc.year:
+            raise ValueError("second_voc must be of another year than voc")
+        years = [self.voc, self.second_voc]
+        drawn = [part.devkit for part in years if part and part.source == "miniworld"]
+        if len(set(drawn)) < len(drawn):
+            raise ValueError("second_voc needs a devkit of its own, as the miniworld draws it anew")
         for name, network in self.networks.items():
             if network.set is not None and network.set not in self.pretraining.sets:
                 raise ValueError(
@@ -625,6 +873,13 @@ class Config(Section):
                         f"methods.{name}: there is no network '{member}' in networks "
                         f"(there are: {', '.join(self.networks)})"
                     )
+        for section in _BENCHMARKS:
+            for name in getattr(self, section).networks or ():
+                if name not in self.networks:
+                    raise ValueError(
+                        f"{section}.networks: there is no network '{name}' in networks "
+                        f"(there are: {', '.join(self.networks)})"
+                    )
         return self
 
     def chain(self, network: str) -> list[str]:
@@ -649,20 +904,26 @@ class Config(Section):
         """The set that a network, or the first of its chain, was pre-trained on."""
         return self.networks[self.chain(network)[0]].set
 
+    def benchmarked(self, section: str) -> list[str]:
+        """The networks that a benchmark's section names, or all but readapted ones."""
+        given: list[str] | None = getattr(self, section).networks
+        usual = [name for name, network in self.networks.items() if network.init != "readapted"]
+        return usual if given is None else given
+
     def layer(self, method: str) -> FeatureLayer:
         """The layer whose features a method's SVMs see."""
         chosen = self.methods[method]
         return chosen.layer or (self.svm.layer if chosen.finetuned else "pool5")
 
     def members(self, method: str, seed: int) -> list[tuple[str, int]]:
-        """(network, seed) of each member of a method: repeats of a network take different seeds."""
+        """(network, seed) of each member of a method: repeats of a network take other seeds."""
         names = self.methods[method].networks
         taken: dict[str, int] = {}
         result = []
         for name in names:
             index = taken.get(name, 0)
             taken[name] = index + 1
-            result.append((name, names.count(name) * seed + index))
+            result.append((name, seed + _SEEDS_APART * index))
         return result
 
 

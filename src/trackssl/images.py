@@ -1,5 +1,6 @@
 """Images as arrays (H, W, 3) uint8 in BGR, the order of OpenCV and of Caffe."""
 
+import io
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,6 +14,8 @@ Image = NDArray[np.uint8]
 
 # Mean colour of the released training code (caffe-video_triplet), in BGR, 0..255.
 MEAN_BGR = (96.64, 102.75, 108.00)
+
+_PILLOW_FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")  # others start programs
 
 
 def read_image(path: Path, grey: bool = False) -> Image:
@@ -28,9 +31,24 @@ def decode_image(data: bytes, name: str, mode: int = cv2.IMREAD_COLOR) -> Image:
     image = None
     with suppress(cv2.error):  # one that claims more than 2^30 pixels
         image = cv2.imdecode(np.frombuffer(data, np.uint8), mode) if data else None
+    if image is None and data:
+        image = _by_pillow(data, mode)
     if image is None:
         raise InputError(f"{name}: this is not an image that can be decoded; replace or remove it.")
     return np.asarray(image, np.uint8)
+
+
+def _by_pillow(data: bytes, mode: int) -> Image | None:
+    """What OpenCV cannot decode, such as a GIF that is whole in its first frame only, or None."""
+    import PIL.Image  # here, as few need it
+
+    try:
+        with PIL.Image.open(io.BytesIO(data), formats=_PILLOW_FORMATS) as file:
+            if mode == cv2.IMREAD_GRAYSCALE:
+                return np.array(file.convert("L"))
+            return np.array(file.convert("RGB"))[..., ::-1].copy()
+    except (OSError, ValueError, SyntaxError, PIL.Image.DecompressionBombError):
+        return None
 
 
 def encode_jpeg(image: Image, quality: int = 90) -> bytes:

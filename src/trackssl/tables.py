@@ -57,3 +57,36 @@ def summarise(table: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
         columns[f"{metric}_mean"] = groups[metric].mean().values
         columns[f"{metric}_std"] = groups[metric].std(ddof=1).values
     return pd.DataFrame(columns)
+
+
+def paired_differences(
+    table: pd.DataFrame, comparisons: Sequence[tuple[str, str]], metrics: Sequence[str]
+) -> pd.DataFrame:
+    """How far one method is above another with the same seeds, a row a comparison and metric.
+
+    `difference_mean` and `_std` (sample standard deviation) are over the seeds that both have, and
+    `seeds_higher` counts those in which the first method's value is the higher one. Comparisons of
+    methods that the table lacks are left out.
+    """
+    rows = []
+    for method, other in comparisons:
+        for metric in metrics:
+            by_seed = table.pivot(index="seed", columns="method", values=metric)
+            if method not in by_seed or other not in by_seed:
+                continue
+            differences = (by_seed[method] - by_seed[other]).dropna()
+            rows.append(
+                {
+                    "method": method,
+                    "than": other,
+                    "metric": metric,
+                    "seeds": len(differences),
+                    "difference_mean": differences.mean(),
+                    "difference_std": differences.std(ddof=1),
+                    "seeds_higher": int((differences > 0).sum()),
+                }
+            )
+    columns = (
+        "method", "than", "metric", "seeds", "difference_mean", "difference_std", "seeds_higher",
+    )  # fmt: skip
+    return pd.DataFrame(rows, columns=columns)

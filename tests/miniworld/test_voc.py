@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
+from trackssl import miniworld
 from trackssl.miniworld.objects import CLASSES
 from trackssl.miniworld.voc import draw_image, render_devkit
 
@@ -120,3 +121,18 @@ def test_colour_does_not_tell_the_class(drawn):
 def test_an_empty_split_still_gives_a_devkit(tmp_path):
     render_devkit(tmp_path, 2012, train_images=1, test_images=0, seed=0)
     assert lines(tmp_path / "VOC2012", "val") == []
+
+
+def test_the_world_is_the_one_that_its_version_names():
+    """Numbers in docs/findings.md are of this version: what changes its pictures must raise it."""
+    assert miniworld.VERSION == 1
+    image, objects = draw_image(0, "train", 0)
+    tiles = cv2.resize(image.mean(axis=2), (6, 4), interpolation=cv2.INTER_AREA)
+    expected = [
+        [70.9, 67.6, 96.9, 84.5, 84.2, 88.0],
+        [96.1, 93.4, 128.5, 157.8, 98.0, 99.0],
+        [100.7, 99.4, 102.4, 155.4, 135.4, 131.2],
+        [97.1, 109.2, 116.2, 129.3, 135.9, 137.7],
+    ]
+    np.testing.assert_allclose(tiles, expected, atol=1)
+    assert [(item.name, item.box) for item in objects] == [("clock", (199, 89, 267, 150))]

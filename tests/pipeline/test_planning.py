@@ -28,8 +28,18 @@ def test_the_miniature_has_every_row_of_the_paper_but_imagenet(pipeline) -> None
     assert rows == {
         "scratch", "unsup_1_5m", "unsup_5m", "unsup_8m", "unsup_5m_iterative_1",
         "unsup_5m_iterative", "scratch_ensemble_3", "unsup_ensemble_2", "unsup_ensemble_3",
-        "unsup_8m_pool5", "unsup_ensemble_2_pool5",
+        "scratch_pool5", "unsup_8m_pool5", "unsup_ensemble_2_pool5",
     }  # fmt: skip
+
+
+def test_a_second_years_networks_go_their_own_way_from_the_same_pretraining(pipeline) -> None:
+    config = str(REPOSITORY / "config/paper.yaml")
+    code, output = pipeline.run("--dry-run", "results/voc_map_2007.csv", "--configfile", config)
+    assert code == 0, output
+    assert "results/pretraining/unsup_5m/seed0/weights.safetensors" in output
+    assert "results/pretraining_2007/unsup_5m_iterative/seed0/weights.safetensors" in output
+    assert "results/detection/" not in output
+    assert "results/pretraining/unsup_5m_iterative" not in output
 
 
 def test_one_config_file_is_one_run_never_merged_with_another(pipeline) -> None:

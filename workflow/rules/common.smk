@@ -31,6 +31,11 @@ shell.prefix("export TRACKSSL_END_WITH_PARENT=1; exec ")
 
 CONDA = "../../envs/trackssl.yaml"
 DEVICES = max(1, RUN.gpus)  # processes of a training, each with a device
+# The list of labelled images of each benchmark on whole images.
+IMAGE_INDEX = {
+    "scenes": "resources/mit67/index.json",
+    "classification": "resources/voc_images/index.json",
+}
 SHARDS = [f"{shard:04d}" for shard in range(RUN.videos.shards)]
 
 
@@ -54,6 +59,34 @@ class Wildcards(NamedTuple):
 
     network: str
     seed: int
+    year: str = ""
+
+
+# Detection is measured on one year's data, and on a second one's where the config names it: its
+# files lie beside the first one's, with the year at their folders' ends.
+VOC = {"": RUN.voc}
+if RUN.second_voc:
+    VOC[f"_{RUN.second_voc.year}"] = RUN.second_voc
+
+
+def year_of(wildcards):
+    """The ending of the year's folders; rules outside of detection know the first one only."""
+    return getattr(wildcards, "year", "")
+
+
+def voc(wildcards):
+    """The VOC settings of a job."""
+    return VOC[year_of(wildcards)]
+
+
+def split_proposals(which):
+    """Input function: the windows of the year's train_split or test_split."""
+
+    def path(wildcards):
+        split = getattr(voc(wildcards), which)
+        return f"results/detection{wildcards.year}/proposals/{split}.arrow"
+
+    return path
 
 
 def networks_of(*inits):
@@ -72,14 +105,16 @@ def own_boxes(wildcards):
     return file.replace("{split}", wildcards.split) if file else []
 
 
-def member_features(split):
-    """Input function: the features of a method's members on one split."""
+def member_features(which):
+    """Input function: the features of a method's members on the train_split or test_split."""
 
     def paths(wildcards):
         state = "finetuned" if RUN.methods[wildcards.method].finetuned else "as_is"
         kind = f"{state}_{RUN.layer(wildcards.method)}"
+        split = getattr(voc(wildcards), which)
+        folder = f"results/detection{wildcards.year}/features"
         return [
-            f"results/detection/features/{network}/seed{seed}/{kind}/{split}.npy"
+            f"{folder}/{network}/seed{seed}/{kind}/{split}.npy"
             for network, seed in members(wildcards)
         ]
 
@@ -89,7 +124,7 @@ def member_features(split):
 def feature_weights(wildcards):
     """The file whose features are wanted: the fine-tuned network's, or what it would start from."""
     if wildcards.state == "finetuned":
-        return detector_weights(wildcards.network, wildcards.seed)
+        return detector_weights(wildcards)
     return initial_weights(wildcards)
 
 
@@ -97,13 +132,15 @@ def feature_options(wildcards, input):
     """The options of `trackssl extract-features` that say which network is meant."""
     if wildcards.state == "finetuned":
         return f"--weights {shlex.quote(str(input.weights))}"
-    network = RUN.network.model_dump_json()
     context = RUN.finetuning.context_px
+    return f"{as_is_options(wildcards, input)} --context-px {context}"
+
+
+def as_is_options(wildcards, input):
+    """The same options, of a network without fine-tuning."""
+    network = RUN.network.model_dump_json()
     start = start_options(wildcards, input)
-    return (
-        f"{start} --network {shlex.quote(network)} --context-px {context}"
-        f" --seed {wildcards.seed}"
-    )
+    return f"{start} --network {shlex.quote(network)} --seed {wildcards.seed}"
 
 
 def pretraining_section(wildcards):
@@ -125,8 +162,13 @@ def learnt_by(wildcards):
 def initial_weights(wildcards):
     """The file that a network's convolutions come from; none for a random start."""
     network = RUN.networks[wildcards.network]
-    if network.init in ("pairs", "readapted"):
-        return f"results/pretraining/{wildcards.network}/seed{wildcards.seed}/weights.safetensors"
+    of_one_seed = f"{wildcards.network}/seed{wildcards.seed}/weights.safetensors"
+    if network.init == "pairs":
+        return f"results/pretraining/{of_one_seed}"
+    if (
+        network.init == "readapted"
+    ):  # from a network that was fine-tuned on the same year
+        return f"results/pretraining{year_of(wildcards)}/{of_one_seed}"
     if network.init == "caffemodel":  # no draw is in it: one file for every seed
         return f"results/pretraining/{wildcards.network}/weights.safetensors"
     return network.path or []
@@ -161,17 +203,31 @@ def initial_options(wildcards, input):
     return start_options(wildcards, input) + more
 
 
-def detector_weights(network, seed):
+def detector_weights(wildcards):
     """A fine-tuned network's file."""
-    return f"results/detection/networks/{network}/seed{seed}/weights.safetensors"
+    return (
+        f"results/detection{year_of(wildcards)}/networks/{wildcards.network}"
+        f"/seed{wildcards.seed}/weights.safetensors"
+    )
 
 
-def row_weights(method, seed):
+def row_weights(method, seed, year):
     """The files of a row's networks; a random or torchvision's network as it is has none."""
+    members = [Wildcards(*member, year) for member in RUN.members(method, seed)]
     if RUN.methods[method].finetuned:
-        return [detector_weights(*member) for member in RUN.members(method, seed)]
-    members = (Wildcards(*member) for member in RUN.members(method, seed))
+        return [detector_weights(member) for member in members]
     return [path for member in members if (path := initial_weights(member))]
+
+
+def fixed_name(network):
+    """The row of a network's features as they are; one that is not trained is called random."""
+    return "random" if RUN.networks[network].init == "random" else network
+
+
+def fixed_weights(network, seed):
+    """The files of such a row: one or none."""
+    path = initial_weights(Wildcards(network, seed))
+    return [path] if path else []
 
 
 def feature_words(method):
@@ -181,14 +237,14 @@ def feature_words(method):
     return RUN.layer(method) if RUN.methods[method].layer else ""
 
 
-def voc_rows():
+def voc_rows(year):
     """What `trackssl voc-map` needs to know of each row: method, seed, its AP and its networks."""
     return [
         {
             "method": method,
             "seed": seed,
-            "ap": f"results/detection/methods/{method}/seed{seed}/ap.csv",
-            "networks": row_weights(method, seed),
+            "ap": f"results/detection{year}/methods/{method}/seed{seed}/ap.csv",
+            "networks": row_weights(method, seed, year),
             "members": len(RUN.methods[method].networks),
             "features": feature_words(method),
         }
@@ -197,9 +253,46 @@ def voc_rows():
     ]
 
 
+def normals_network(network, seed):
+    """A network that was trained on surface normals."""
+    return f"results/normals/networks/{network}/seed{seed}/weights.safetensors"
+
+
+def normals_weights(wildcards):
+    """The network of a row of normals; none for the control, the training images' mean."""
+    if wildcards.normals_method == "mean_normal":
+        return []
+    return normals_network(wildcards.normals_method, wildcards.seed)
+
+
+def normals_rows():
+    """What `trackssl nyu-normals` needs to know of each row; the control has one, as no draw is in it."""
+    rows = [("mean_normal", RUN.seeds[0], [])] + [
+        (name, seed, [normals_network(name, seed)])
+        for name in RUN.benchmarked("normals")
+        for seed in RUN.seeds
+    ]
+    return [
+        {
+            "method": method,
+            "seed": seed,
+            "networks": networks,
+            "scores": f"results/normals/methods/{method}/seed{seed}/scores.json",
+        }
+        for method, seed, networks in rows
+    ]
+
+
 def readapted_weights(wildcards):
     """The fine-tuned network that a readaptation starts from."""
-    return detector_weights(RUN.networks[wildcards.network].after, wildcards.seed)
+    before = RUN.networks[wildcards.network].after
+    return detector_weights(Wildcards(before, wildcards.seed, wildcards.year))
+
+
+def tables():
+    """The tables of the run; detection has one of each year."""
+    years = [f"voc_map{year}" for year in VOC if "voc_map" in RUN.tables]
+    return years + [name for name in RUN.tables if name != "voc_map"]
 
 
 wildcard_constraints:
@@ -207,6 +300,8 @@ wildcard_constraints:
     seed=r"\d+",
     network=any_of(RUN.networks),
     method=any_of(RUN.methods),
+    normals_method=any_of(["mean_normal", *RUN.benchmarked("normals")]),
     state="finetuned|as_is",
     layer="pool5|fc6|fc7",
-    split=any_of(dict.fromkeys([RUN.voc.train_split, RUN.voc.test_split])),
+    split=r"\w+",
+    year="(?:" + "|".join(VOC) + ")",

@@ -6,11 +6,11 @@ rule fetch_voc:
     input:
         run=ancient("results/run.json"),
     output:
-        index="resources/voc/index.json",
+        index="resources/voc{year}/index.json",
     log:
-        "logs/fetch_voc.log",
+        "logs/fetch_voc{year}.log",
     benchmark:
-        "benchmarks/fetch_voc.tsv"
+        "benchmarks/fetch_voc{year}.tsv"
     conda:
         CONDA
     threads: 1
@@ -19,7 +19,7 @@ rule fetch_voc:
         runtime=240,
         downloads=1,
     params:
-        settings=settings("voc"),
+        settings=lambda wildcards: voc(wildcards).model_dump_json(),
         recipe=1,
     message:
         "Bringing PASCAL VOC in place and checking its annotations"
@@ -29,14 +29,14 @@ rule fetch_voc:
 
 rule propose_windows:
     input:
-        voc="resources/voc/index.json",
+        voc="resources/voc{year}/index.json",
         boxes=own_boxes,
     output:
-        proposals="results/detection/proposals/{split}.arrow",
+        proposals="results/detection{year}/proposals/{split}.arrow",
     log:
-        "logs/propose_windows/{split}.log",
+        "logs/propose_windows{year}/{split}.log",
     benchmark:
-        "benchmarks/propose_windows/{split}.tsv"
+        "benchmarks/propose_windows{year}/{split}.tsv"
     conda:
         CONDA
     threads: 16
@@ -51,21 +51,21 @@ rule propose_windows:
     shell:
         "trackssl propose-windows --voc {input.voc:q} --split {wildcards.split}"
         " --settings {params.settings:q} --processes {threads} --out {output.proposals:q}"
-        " --progress progress/propose_windows/{wildcards.split} > {log:q} 2>&1"
+        " --progress progress/propose_windows{wildcards.year}/{wildcards.split} > {log:q} 2>&1"
 
 
 rule finetune_detector:
     input:
-        voc="resources/voc/index.json",
-        proposals=f"results/detection/proposals/{RUN.voc.train_split}.arrow",
+        voc="resources/voc{year}/index.json",
+        proposals=split_proposals("train_split"),
         weights=initial_weights,
     output:
-        weights="results/detection/networks/{network}/seed{seed}/weights.safetensors",
-        log="results/detection/networks/{network}/seed{seed}/log.jsonl",
+        weights="results/detection{year}/networks/{network}/seed{seed}/weights.safetensors",
+        log="results/detection{year}/networks/{network}/seed{seed}/log.jsonl",
     log:
-        "logs/finetune_detector/{network}_seed{seed}.log",
+        "logs/finetune_detector{year}/{network}_seed{seed}.log",
     benchmark:
-        "benchmarks/finetune_detector/{network}_seed{seed}.tsv"
+        "benchmarks/finetune_detector{year}/{network}_seed{seed}.tsv"
     priority: 10  # the longest chain of the graph: iterative fine-tuning
     conda:
         CONDA
@@ -76,7 +76,7 @@ rule finetune_detector:
         gpu=RUN.gpus,
     params:
         init=initial_options,
-        split=RUN.voc.train_split,
+        split=lambda wildcards: voc(wildcards).train_split,
         settings=settings("finetuning"),
         network=settings("network"),
         torch_threads=RUN.torch_threads,
@@ -88,22 +88,22 @@ rule finetune_detector:
         " --proposals {input.proposals:q} {params.init} --network {params.network:q}"
         " --settings {params.settings:q} --seed {wildcards.seed}"
         " --threads {params.torch_threads} --out {output.weights:q} --log {output.log:q}"
-        " --progress progress/finetune/{wildcards.network}_seed{wildcards.seed} > {log:q} 2>&1"
+        " --progress progress/finetune{wildcards.year}/{wildcards.network}_seed{wildcards.seed} > {log:q} 2>&1"
 
 
 rule extract_features:
     input:
-        voc="resources/voc/index.json",
-        proposals="results/detection/proposals/{split}.arrow",
+        voc="resources/voc{year}/index.json",
+        proposals="results/detection{year}/proposals/{split}.arrow",
         weights=feature_weights,
     output:
         features=temp(
-            "results/detection/features/{network}/seed{seed}/{state}_{layer}/{split}.npy"
+            "results/detection{year}/features/{network}/seed{seed}/{state}_{layer}/{split}.npy"
         ),
     log:
-        "logs/extract_features/{network}_seed{seed}_{state}_{layer}_{split}.log",
+        "logs/extract_features{year}/{network}_seed{seed}_{state}_{layer}_{split}.log",
     benchmark:
-        "benchmarks/extract_features/{network}_seed{seed}_{state}_{layer}_{split}.tsv"
+        "benchmarks/extract_features{year}/{network}_seed{seed}_{state}_{layer}_{split}.tsv"
     conda:
         CONDA
     threads: RUN.torch_threads
@@ -123,21 +123,21 @@ rule extract_features:
         "trackssl extract-features {params.network} --voc {input.voc:q}"
         " --split {wildcards.split} --proposals {input.proposals:q} --layer {wildcards.layer}"
         " --threads {params.torch_threads} --out {output.features:q}"
-        " --progress progress/extract_features/{wildcards.network}_seed{wildcards.seed}"
+        " --progress progress/extract_features{wildcards.year}/{wildcards.network}_seed{wildcards.seed}"
         "_{wildcards.state}_{wildcards.layer}_{wildcards.split} > {log:q} 2>&1"
 
 
 rule train_svms:
     input:
-        voc="resources/voc/index.json",
-        proposals=f"results/detection/proposals/{RUN.voc.train_split}.arrow",
-        features=member_features(RUN.voc.train_split),
+        voc="resources/voc{year}/index.json",
+        proposals=split_proposals("train_split"),
+        features=member_features("train_split"),
     output:
-        svms="results/detection/methods/{method}/seed{seed}/svms.safetensors",
+        svms="results/detection{year}/methods/{method}/seed{seed}/svms.safetensors",
     log:
-        "logs/train_svms/{method}_seed{seed}.log",
+        "logs/train_svms{year}/{method}_seed{seed}.log",
     benchmark:
-        "benchmarks/train_svms/{method}_seed{seed}.tsv"
+        "benchmarks/train_svms{year}/{method}_seed{seed}.tsv"
     conda:
         CONDA
     threads: RUN.torch_threads
@@ -145,7 +145,7 @@ rule train_svms:
         mem_mb=16000,
         runtime=1440,
     params:
-        split=RUN.voc.train_split,
+        split=lambda wildcards: voc(wildcards).train_split,
         settings=settings("svm"),
         features=lambda wildcards, input: " ".join(
             f"--features '{f}'" for f in input.features
@@ -162,16 +162,18 @@ rule train_svms:
 
 rule detect:
     input:
-        voc="resources/voc/index.json",
-        proposals=f"results/detection/proposals/{RUN.voc.test_split}.arrow",
-        svms="results/detection/methods/{method}/seed{seed}/svms.safetensors",
-        features=member_features(RUN.voc.test_split),
+        voc="resources/voc{year}/index.json",
+        proposals=split_proposals("test_split"),
+        svms="results/detection{year}/methods/{method}/seed{seed}/svms.safetensors",
+        features=member_features("test_split"),
     output:
-        detections=directory("results/detection/methods/{method}/seed{seed}/detections"),
+        detections=directory(
+            "results/detection{year}/methods/{method}/seed{seed}/detections"
+        ),
     log:
-        "logs/detect/{method}_seed{seed}.log",
+        "logs/detect{year}/{method}_seed{seed}.log",
     benchmark:
-        "benchmarks/detect/{method}_seed{seed}.tsv"
+        "benchmarks/detect{year}/{method}_seed{seed}.tsv"
     conda:
         CONDA
     threads: RUN.torch_threads
@@ -179,7 +181,7 @@ rule detect:
         mem_mb=16000,
         runtime=480,
     params:
-        split=RUN.voc.test_split,
+        split=lambda wildcards: voc(wildcards).test_split,
         settings=settings("svm"),
         features=lambda wildcards, input: " ".join(
             f"--features '{f}'" for f in input.features
@@ -197,8 +199,8 @@ rule detect:
 
 rule score_detections:
     input:
-        voc="resources/voc/index.json",
-        detections="results/detection/methods/{method}/seed{seed}/detections",
+        voc="resources/voc{year}/index.json",
+        detections="results/detection{year}/methods/{method}/seed{seed}/detections",
         code=modules(
             "detection/average_precision.py",
             "detection/detection_files.py",
@@ -206,9 +208,10 @@ rule score_detections:
             "tables.py",
         ),
     output:
-        ap="results/detection/methods/{method}/seed{seed}/ap.csv",
+        ap="results/detection{year}/methods/{method}/seed{seed}/ap.csv",
+        curves="results/detection{year}/methods/{method}/seed{seed}/precision_recall.parquet",
     log:
-        "logs/score_detections/{method}_seed{seed}.log",
+        "logs/score_detections{year}/{method}_seed{seed}.log",
     conda:
         CONDA
     threads: 1
@@ -216,12 +219,13 @@ rule score_detections:
         mem_mb=2000,
         runtime=60,
     params:
-        devkit=RUN.voc.devkit,
-        year=RUN.voc.year,
-        rule=RUN.voc.rule,
-        split=RUN.voc.test_split,
+        devkit=lambda wildcards: voc(wildcards).devkit,
+        year=lambda wildcards: voc(wildcards).year,
+        rule=lambda wildcards: voc(wildcards).rule,
+        split=lambda wildcards: voc(wildcards).test_split,
     message:
         "Average precision of {wildcards.method}, seed {wildcards.seed}"
     shell:
         "trackssl voc-ap --detections {input.detections:q} --devkit {params.devkit:q}"
-        " --year {params.year} --rule {params.rule} --split {params.split} --out {output.ap:q} > {log:q} 2>&1"
+        " --year {params.year} --rule {params.rule} --split {params.split} --out {output.ap:q}"
+        " --curves {output.curves:q} > {log:q} 2>&1"

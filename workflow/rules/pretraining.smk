@@ -52,12 +52,12 @@ rule readapt:
         pairs=expand("results/pairs/{shard}.arrow", shard=SHARDS),
         weights=readapted_weights,
     output:
-        weights="results/pretraining/{network}/seed{seed}/weights.safetensors",
-        log="results/pretraining/{network}/seed{seed}/log.jsonl",
+        weights="results/pretraining{year}/{network}/seed{seed}/weights.safetensors",
+        log="results/pretraining{year}/{network}/seed{seed}/log.jsonl",
     log:
-        "logs/readapt/{network}_seed{seed}.log",
+        "logs/readapt{year}/{network}_seed{seed}.log",
     benchmark:
-        "benchmarks/readapt/{network}_seed{seed}.tsv"
+        "benchmarks/readapt{year}/{network}_seed{seed}.tsv"
     wildcard_constraints:
         network=any_of(networks_of("readapted")),
     priority: 10  # the longest chain of the graph: iterative fine-tuning
@@ -87,9 +87,9 @@ rule readapt:
         " --settings {params.settings:q} --readaptation {params.readaptation:q}"
         " --network {params.network:q} --data {params.data:q} --seed {wildcards.seed}"
         " --threads {params.torch_threads} --devices {params.devices}"
-        " --tensorboard logs/tensorboard/{wildcards.network}_seed{wildcards.seed}"
+        " --tensorboard logs/tensorboard/{wildcards.network}{wildcards.year}_seed{wildcards.seed}"
         " --out {output.weights:q} --log {output.log:q}"
-        " --progress progress/readapt/{wildcards.network}_seed{wildcards.seed} > {log:q} 2>&1"
+        " --progress progress/readapt{wildcards.year}/{wildcards.network}_seed{wildcards.seed} > {log:q} 2>&1"
 
 
 rule import_weights:

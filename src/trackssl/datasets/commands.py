@@ -11,6 +11,8 @@ _PANEL = "Benchmarks"
 def register(app: typer.Typer) -> None:
     """Add this stage's commands."""
     app.command("fetch-voc", rich_help_panel=_PANEL)(fetch_voc)
+    app.command("voc-images", rich_help_panel=_PANEL)(voc_images)
+    app.command("fetch-mit67", rich_help_panel=_PANEL)(fetch_mit67)
 
 
 def fetch_voc(
@@ -44,3 +46,52 @@ def fetch_voc(
         for split, held in index.splits.items()
     ]
     typer.echo(f"{out}: {len(index.classes)} classes; {'; '.join(counts)}")
+
+
+def voc_images(
+    voc: Annotated[Path, typer.Option(help="The VOC index of fetch-voc.")],
+    out: Annotated[Path, typer.Option(help="The index of labelled images to write, JSON.")],
+) -> None:
+    """List the images of a VOC index with the classes that they show, as in its classification.
+
+    An image whose objects of a class are all difficult is ignored for that class.
+
+    Example: trackssl voc-images --voc resources/voc/index.json
+    --out resources/voc_images/index.json
+    """
+    from trackssl.datasets.image_index import write_image_index
+    from trackssl.datasets.voc import read_index
+    from trackssl.datasets.voc_images import voc_images
+
+    index = voc_images(read_index(voc))
+    write_image_index(out, index)
+    counts = [f"{split}: {len(held.paths)} images" for split, held in index.splits.items()]
+    typer.echo(f"{out}: {len(index.classes)} classes; {'; '.join(counts)}")
+
+
+def fetch_mit67(
+    out: Annotated[Path, typer.Option(help="The index of labelled images to write, JSON.")],
+    settings: Annotated[
+        str | None, typer.Option(help="Section `scenes`: inline JSON or the path of a YAML file.")
+    ] = None,
+    mirror: Annotated[
+        str | None,
+        typer.Option(
+            help="source download: folder of the archive and the lists elsewhere, with a / at its "
+            "end."
+        ),
+    ] = None,
+) -> None:
+    """Put MIT Indoor 67 in place, decode every image that its lists name, and write an index.
+
+    Example: trackssl fetch-mit67 --settings '{"source": "folder", "folder": "mit67"}'
+    --out resources/mit67/index.json
+    """
+    from trackssl.config import Scenes, load_settings
+    from trackssl.datasets.fetch_mit67 import fetch_mit67
+    from trackssl.datasets.image_index import write_image_index
+
+    index = fetch_mit67(load_settings(Scenes, settings, "scenes"), mirror)
+    write_image_index(out, index)
+    counts = [f"{split}: {len(held.paths)} images" for split, held in index.splits.items()]
+    typer.echo(f"{out}: {index.name}, {len(index.classes)} classes; {'; '.join(counts)}")

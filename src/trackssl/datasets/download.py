@@ -60,11 +60,12 @@ def local_file(source: str, sha256: str | None, progress: Path) -> Iterator[Path
 
 
 def download(
-    address: str, path: Path, checksum: str, kind: Checksum, timeout_seconds: float = 60
-) -> None:
+    address: str, path: Path, checksum: str | None, kind: Checksum, timeout_seconds: float = 60
+) -> str:
     """Fetch a file to `path`, or leave `<path>.part` to be continued by the next call.
 
-    Raises InputError for an address that does not answer or a file with another checksum.
+    Returns its checksum, which is compared with nothing where none is given. Raises InputError for
+    an address that does not answer or a file with another checksum.
     """
     if not address.startswith(ADDRESSES):
         raise InputError(f"{address}: is no http(s) address; write one.")
@@ -93,10 +94,11 @@ def download(
         ) from None
     with part.open("rb") as file:
         found = hashlib.file_digest(file, _HASHLIB[kind]).hexdigest()
-    if found != checksum:
+    if checksum not in (None, found):
         part.unlink()
         raise InputError(
             f"{address}: the file's {kind} is {found}, not {checksum}; it was removed, fetch it "
             "again or name another source."
         )
     part.replace(path)
+    return found

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from trackssl import miniworld
 from trackssl.config import Voc
 from trackssl.datasets.download import download
 from trackssl.datasets.voc import VOC_CLASSES, Devkit, VocIndex, make_index
@@ -71,7 +72,8 @@ def draw_devkit(settings: Voc) -> None:
 
     folder = Path(settings.devkit)
     mark = folder / _WORLD_MARK
-    world = settings.model_dump(include={"year", "train_images", "test_images", "seed"})
+    drawing = settings.model_dump(include={"year", "train_images", "test_images", "seed"})
+    world = drawing | {"world": miniworld.VERSION}
     if folder.exists() and not mark.is_file():
         raise InputError(
             f"{folder}: was not drawn by the miniworld and is left alone; name another voc.devkit, "
@@ -80,7 +82,7 @@ def draw_devkit(settings: Voc) -> None:
     if mark.is_file() and json.loads(mark.read_text(encoding="utf-8")) == world:
         return
     with _temporary_folder(folder) as part:
-        render_devkit(part, **world)
+        render_devkit(part, **drawing)
         write_json(part / _WORLD_MARK, world)
         if folder.exists():
             shutil.rmtree(folder)
@@ -97,7 +99,7 @@ def download_devkit(folder: Path, year: int, archives: list[tuple[str, str]]) ->
     for path, (address, md5) in zip(tars, archives, strict=True):
         if not path.exists():
             download(address, path, md5, "MD5")
-    with _temporary_folder(folder) as part:
+    with _temporary_folder(folder.with_name(f"{folder.name}_{year}")) as part:
         for path in tars:
             try:
                 with tarfile.open(path) as tar:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from trackssl.errors import InputError
+
 if TYPE_CHECKING:
     from trackssl.datasets.voc import VocIndex
     from trackssl.detection.proposals import ProposalFile
@@ -212,10 +214,18 @@ def finetune(
 
 
 def extract_features(
-    voc: IndexFile,
     split: Split,
-    proposals: ProposalsFile,
     out: Annotated[Path, typer.Option(help="Features to write, float16, a row a window.")],
+    voc: Annotated[Path | None, typer.Option(help="The VOC index of fetch-voc: windows of it.")] = (
+        None
+    ),
+    proposals: Annotated[
+        Path | None, typer.Option(help="With --voc: the proposals of this split, Arrow.")
+    ] = None,
+    images: Annotated[
+        Path | None,
+        typer.Option(help="In place of --voc: an index of images, of which the whole is taken."),
+    ] = None,
     weights: Annotated[
         Path | None,
         typer.Option(help="A fine-tuned network, or one of the ranking task as it is."),
@@ -242,18 +252,30 @@ def extract_features(
 
     Example: trackssl extract-features --weights weights.safetensors --voc index.json --split val
     --proposals val.arrow --out val.npy
+
+    Or of whole images, squashed to a square of which the central 227/256 is taken:
+    trackssl extract-features --weights weights.safetensors --images index.json --split test
+    --layer pool5 --out test.npy
     """
     import torch
 
     from trackssl.config import Network, load_settings
+    from trackssl.datasets.image_index import read_image_index
     from trackssl.detection import features
 
     torch.set_num_threads(threads)
-    index, opened = _open(voc, split, proposals)
     chosen = load_settings(Network, network, "network") if network else None
     source = features.Source(weights, init.value, chosen, seed, context_px)
-    shape = features.extract_features(source, index, split, opened, layer.value, out, progress)
-    typer.echo(f"{out}: {shape[0]} windows x {shape[1]}")
+    to = out, progress
+    if images is not None and voc is None and proposals is None:
+        listed = read_image_index(images)
+        shape = features.extract_image_features(source, listed, split, layer.value, *to)
+    elif images is None and voc is not None and proposals is not None:
+        index, opened = _open(voc, split, proposals)
+        shape = features.extract_features(source, index, split, opened, layer.value, *to)
+    else:
+        raise InputError("give either --voc and --proposals, for windows, or --images.")
+    typer.echo(f"{out}: {shape[0]} {'images' if images else 'windows'} x {shape[1]}")
 
 
 def train_svms(
@@ -356,7 +378,7 @@ def detect(
     ] = None,
     threads: Threads = 2,
 ) -> None:
-    """Draw what a trained detector finds on photographs, where it finds several things the best.
+    """Draw the best of what a trained detector finds on each photograph.
 
     The JSON lists all detections of each image, best first: class, score, box (x0, y0, x1, y1:
     edges in pixels from 0).

@@ -58,6 +58,24 @@ class FeatureTable:
             column += file.dim
 
 
+def whole_tables(
+    paths: tuple[Path, Path], counts: tuple[int, int], mean_norm: float
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Features of training and test images, (N, dim) and (M, dim), in memory.
+
+    Both are scaled by what brings the training's mean norm to `mean_norm`. Raises InputError as
+    `FeatureTable` does, and for files of different networks.
+    """
+    train = FeatureTable([paths[0]], counts[0], mean_norm)
+    test = FeatureTable([paths[1]], counts[1], mean_norm, train.scales)
+    if train.dims != test.dims:
+        raise InputError(
+            f"{paths[1]}: has {test.dims[0]} features, {paths[0]} {train.dims[0]}; give files of "
+            "one network and layer."
+        )
+    return train[np.arange(counts[0])], test[np.arange(counts[1])]
+
+
 class _FeatureFile:
     """One network's file. It is read, not mapped: mapped pages would count as memory in use."""
 

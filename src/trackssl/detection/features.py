@@ -1,12 +1,13 @@
-"""Features of all windows of a split, of fine-tuned networks or of networks as they are."""
+"""Features of all windows of a split, or of whole images: of fine-tuned networks or as they are."""
 
 import json
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,14 +19,16 @@ from rich.progress import track
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from trackssl.boxes import Boxes
 from trackssl.config import FeatureLayer, Finetuning, Network, parse
+from trackssl.datasets.image_index import ImageIndex
 from trackssl.datasets.voc import VocIndex
 from trackssl.detection.crops import Cutter
 from trackssl.detection.proposals import ProposalFile
-from trackssl.detection.windows import ImageWindows, image_windows
+from trackssl.detection.windows import image_windows
 from trackssl.errors import InputError
 from trackssl.files import Progress, file_sha256, whole_file, write_json
-from trackssl.images import read_image
+from trackssl.images import Image, read_image
 from trackssl.networks import (
     DETECTOR,
     RANKING,
@@ -41,6 +44,8 @@ from trackssl.networks.heads import Trunk
 from trackssl.networks.weights import described
 
 _BATCH_WINDOWS = 128
+_BATCH_IMAGES = 32  # whole ones; they are held in memory at once
+_CENTRE = 227 / 256  # Caffe: images of 256 x 256, of which a network sees the central 227 x 227
 _SAVE_SECONDS = 10.0  # what a kill may cost
 _HEAD: dict[FeatureLayer, tuple[str, ...]] = {"pool5": (), "fc6": ("fc6",), "fc7": ("fc6", "fc7")}
 
@@ -128,14 +133,38 @@ def layer_features(network: nn.Module, images: Tensor, layer: FeatureLayer) -> T
     return x
 
 
-class _Chunk(NamedTuple):
-    """Windows of one image, cut."""
+class _Wanted(NamedTuple):
+    """An image and which windows of it are wanted: None for its centre, as one window."""
 
-    image: int  # number in the split
     name: str
+    path: Path
+    boxes: Boxes | None  # (N, 4) edges from 0
+
+    @property
+    def rows(self) -> int:
+        return 1 if self.boxes is None else len(self.boxes)
+
+
+@dataclass(frozen=True)
+class _Work:
+    """All that features are wanted of: images in order, `together` of them at once."""
+
+    images: Iterable[_Wanted]
+    count: int
+    rows: int
+    together: int
+    context_px: int | None  # None: the network's own
+    identity: dict[str, str]
+
+
+class _Chunk(NamedTuple):
+    """Windows of a few images, cut."""
+
+    done: int  # images up to the last one of these
+    names: list[str]  # the image of each window
     start: int  # row of the first one
     crops: Tensor
-    last: bool  # of its image
+    last: bool  # of its images
 
 
 def extract_features(
@@ -157,36 +186,81 @@ def extract_features(
     Raises InputError for weights of another use, progress of other inputs, or values beyond half
     precision.
     """
+    windows = image_windows(index, split, proposals)
+    work = _Work(
+        (_Wanted(one.image, index.devkit.image_path(one.image), one.boxes) for one in windows),
+        count=len(proposals),
+        rows=index.splits[split]["objects"] + proposals.windows,
+        together=1,
+        context_px=None,
+        identity={"voc": index.sha256, "proposals": file_sha256(proposals.path)},
+    )
+    return _extract(source, work, split, layer, out, progress)
+
+
+def extract_image_features(
+    source: Source,
+    index: ImageIndex,
+    split: str,
+    layer: FeatureLayer,
+    out: Path,
+    progress: Path | None = None,
+) -> tuple[int, int]:
+    """Write features of whole images as float16 (images, dim), in the list's order -> that shape.
+
+    Each image is squashed to a square and its central 227/256 taken, as in Caffe. Images go through
+    the network 32 at a time, counted from the first one, so a killed run ends with the same bytes;
+    from other neighbours a feature differs by rounding at most.
+
+    Raises InputError as `extract_features` does, and for an image that cannot be decoded.
+    """
+    paths = index.split(split).paths
+    work = _Work(
+        (_Wanted(str(path), path, None) for path in paths),
+        count=len(paths),
+        rows=len(paths),
+        together=_BATCH_IMAGES,
+        context_px=0,
+        identity={"images": index.sha256},
+    )
+    return _extract(source, work, split, layer, out, progress)
+
+
+def _extract(
+    source: Source,
+    work: _Work,
+    split: str,
+    layer: FeatureLayer,
+    out: Path,
+    progress: Path | None,
+) -> tuple[int, int]:
     cv2.setNumThreads(1)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.use_deterministic_algorithms(device.type == "cpu")
     network, settings, context_px = source.open(layer)
     network.to(device)
-    identity = source.identity() | {
-        "layer": layer,
-        "split": split,
-        "voc": index.sha256,
-        "proposals": file_sha256(proposals.path),
-    }
+    identity = source.identity() | {"layer": layer, "split": split} | work.identity
     kept = Progress(progress or out.with_name(f".{out.name}.progress"), identity, "extraction")
+    context_px = context_px if work.context_px is None else work.context_px
     cutter = Cutter(network, settings.input_px, context_px, device)
     with torch.inference_mode():
         probe = torch.zeros((1, 3, settings.input_px, settings.input_px), device=device)
         dim = layer_features(network, probe, layer).shape[1]
-        shape = (index.splits[split]["objects"] + proposals.windows, dim)
+        shape = (work.rows, dim)
         done, rows = _open_rows(kept, shape)
-        chunks = _chunks(index, split, proposals, cutter, done)
         saved = time.monotonic()
-        for chunk, found in _computed(network, chunks, layer):
+        for chunk, found in _computed(network, _chunks(work, cutter, done), layer):
             rows[chunk.start : chunk.start + len(found)] = found
-            if not np.isfinite(found).all():
+            finite = np.isfinite(found).all(axis=1)
+            if not finite.all():
                 raise InputError(
-                    f"{source.weights or source.init}: features of image '{chunk.name}' exceed "
-                    "half precision; the training has diverged, lower its learning rate."
+                    f"{source.weights or source.init}: features of image "
+                    f"'{chunk.names[finite.argmin()]}' exceed half precision; the training has "
+                    "diverged, lower its learning rate."
                 )
             if chunk.last and time.monotonic() - saved >= _SAVE_SECONDS:
                 rows.flush()
-                write_json(kept / "done.json", chunk.image + 1)
+                write_json(kept / "done.json", chunk.done)
                 saved = time.monotonic()
     rows.flush()
     del rows
@@ -205,34 +279,44 @@ def _open_rows(kept: Progress, shape: tuple[int, int]) -> tuple[int, np.memmap]:
     return 0, np.lib.format.open_memmap(path, "w+", np.float16, shape)
 
 
-def _chunks(
-    index: VocIndex, split: str, proposals: ProposalFile, cutter: Cutter, done: int
-) -> Iterator[_Chunk]:
-    """Windows of the images from number `done` on, cut in batches, each of one image."""
-    row = 0
+def _chunks(work: _Work, cutter: Cutter, done: int) -> Iterator[_Chunk]:
+    """Windows of the images from number `done` on, cut in batches."""
+    row = number = 0
     shown = track(
-        image_windows(index, split, proposals),
+        work.images,
         "features",
-        total=len(proposals),
+        total=work.count,
         console=Console(stderr=True),
         disable=not sys.stderr.isatty(),
     )
-    for number, windows in enumerate(shown):
-        if number >= done and len(windows.boxes):
-            yield from _cut_image(index, windows, cutter, number, row)
-        row += len(windows.boxes)
+    images = iter(shown)
+    while few := list(islice(images, work.together)):
+        number += len(few)
+        windows = sum(image.rows for image in few)
+        if number > done and windows:
+            yield from _cut_images(few, cutter, number, row)
+        row += windows
 
 
-def _cut_image(
-    index: VocIndex, windows: ImageWindows, cutter: Cutter, number: int, row: int
-) -> Iterator[_Chunk]:
-    boxes = windows.boxes
-    image = cutter.take(read_image(index.devkit.image_path(windows.image)))
+def _cut_images(few: list[_Wanted], cutter: Cutter, number: int, row: int) -> Iterator[_Chunk]:
+    read = [read_image(image.path) for image in few]
+    given = zip(few, read, strict=True)
+    boxes = np.concatenate([_centre(p) if i.boxes is None else i.boxes for i, p in given])
+    of_image = np.repeat(np.arange(len(few)), [image.rows for image in few])
+    images = [cutter.take(pixels) for pixels in read]
     for start in range(0, len(boxes), _BATCH_WINDOWS):
-        few = boxes[start : start + _BATCH_WINDOWS]
-        crops = cutter.cut([image], np.zeros(len(few), np.int64), few, np.zeros(len(few), bool))
-        last = start + len(few) == len(boxes)
-        yield _Chunk(number, windows.image, row + start, crops, last)
+        part = slice(start, start + _BATCH_WINDOWS)
+        some = boxes[part], np.zeros(len(boxes[part]), bool)
+        crops = cutter.cut(images, of_image[part], *some)
+        names = [few[i].name for i in of_image[part]]
+        yield _Chunk(number, names, row + start, crops, start + len(crops) == len(boxes))
+
+
+def _centre(image: Image) -> Boxes:
+    """The central window (1, 4) of an image, `_CENTRE` of each side."""
+    size = np.array(image.shape[1::-1])
+    margin = (1 - _CENTRE) / 2 * size
+    return np.concatenate([margin, size - margin])[None].astype(np.float32)
 
 
 def _computed(

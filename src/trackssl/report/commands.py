@@ -5,11 +5,18 @@ from typing import Annotated
 
 import typer
 
+from trackssl.errors import InputError
+
 
 def register(app: typer.Typer) -> None:
     """Add this stage's commands."""
     app.command("start-run", rich_help_panel="Report")(start_run)
     app.command("voc-map", rich_help_panel="Report")(voc_map)
+    app.command("voc-retrieval", rich_help_panel="Report")(voc_retrieval)
+    app.command("voc07-classification", rich_help_panel="Report")(voc07_classification)
+    app.command("nyu-normals", rich_help_panel="Report")(nyu_normals)
+    app.command("mit67-accuracy", rich_help_panel="Report")(mit67_accuracy)
+    app.command("compare-methods", rich_help_panel="Report")(compare_methods)
     app.command("show-table", rich_help_panel="Report")(show_table)
     app.command("publish-table", rich_help_panel="Report")(publish_table)
     app.command("config-schema", rich_help_panel="Report")(config_schema)
@@ -59,6 +66,171 @@ def voc_map(
     )
 
 
+def voc_retrieval(
+    run: Annotated[Path, typer.Option(help="The run's mark, results/run.json.")],
+    rows: Annotated[
+        str, typer.Option(help="JSON list of {method, seed, networks, precision}: a row each.")
+    ],
+    out: Annotated[Path, typer.Option(help="The table to write, CSV.")],
+    summary: Annotated[Path, typer.Option(help="Means and spreads over seeds to write, CSV.")],
+    voc: Annotated[str | None, typer.Option(help="VOC settings: JSON or a YAML file.")] = None,
+    network: Annotated[
+        str | None, typer.Option(help="Network settings: JSON or a YAML file.")
+    ] = None,
+    settings: Annotated[
+        str | None, typer.Option(help="Retrieval settings: JSON or a YAML file.")
+    ] = None,
+) -> None:
+    """Write the table of nearest windows, one row a network and seed, ours beside the paper's."""
+    import json
+
+    from trackssl.config import Network, Retrieval, Voc, load_settings, parse
+    from trackssl.report.voc_retrieval import METRICS, Row, write_voc_retrieval
+
+    table = write_voc_retrieval(
+        [parse(Row, row, "--rows") for row in json.loads(rows)],
+        run,
+        load_settings(Voc, voc, "voc"),
+        load_settings(Network, network, "network"),
+        load_settings(Retrieval, settings, "retrieval"),
+        out,
+        summary,
+    )
+    typer.echo(table[["method", "pairs", "seed", *METRICS]].to_string(index=False))
+
+
+def voc07_classification(
+    run: Annotated[Path, typer.Option(help="The run's mark, results/run.json.")],
+    index: Annotated[Path, typer.Option(help="The image index, resources/voc_images/index.json.")],
+    rows: Annotated[
+        str, typer.Option(help="JSON list of {method, seed, networks, ap, finetuned}: a row each.")
+    ],
+    out: Annotated[Path, typer.Option(help="The table to write, CSV.")],
+    summary: Annotated[Path, typer.Option(help="Means and spreads over seeds to write, CSV.")],
+    voc: Annotated[str | None, typer.Option(help="VOC settings: JSON or a YAML file.")] = None,
+    network: Annotated[
+        str | None, typer.Option(help="Network settings: JSON or a YAML file.")
+    ] = None,
+    settings: Annotated[
+        str | None, typer.Option(help="Classification settings: JSON or a YAML file.")
+    ] = None,
+) -> None:
+    """Write the table of image classification, one row a network and seed."""
+    import json
+
+    from trackssl.config import Classification, Network, Voc, load_settings, parse
+    from trackssl.report.voc07_classification import Row, write_voc07_classification
+
+    table = write_voc07_classification(
+        [parse(Row, row, "--rows") for row in json.loads(rows)],
+        run,
+        index,
+        load_settings(Voc, voc, "voc"),
+        load_settings(Network, network, "network"),
+        load_settings(Classification, settings, "classification"),
+        out,
+        summary,
+    )
+    typer.echo(table[["method", "pairs", "seed", "mAP"]].to_string(index=False))
+
+
+def nyu_normals(
+    run: Annotated[Path, typer.Option(help="The run's mark, results/run.json.")],
+    index: Annotated[Path, typer.Option(help="The index, resources/nyuv2/index.json.")],
+    rows: Annotated[
+        str, typer.Option(help="JSON list of {method, seed, networks, scores}: a row each.")
+    ],
+    out: Annotated[Path, typer.Option(help="The table to write, CSV.")],
+    summary: Annotated[Path, typer.Option(help="Means and spreads over seeds to write, CSV.")],
+    data: Annotated[str | None, typer.Option(help="Section `nyuv2`: JSON or a YAML file.")] = None,
+    settings: Annotated[
+        str | None, typer.Option(help="Section `normals`: JSON or a YAML file.")
+    ] = None,
+    network: Annotated[
+        str | None, typer.Option(help="Network settings: JSON or a YAML file.")
+    ] = None,
+) -> None:
+    """Write the table of surface normals, one row a network and seed, ours beside the paper's."""
+    import json
+
+    from trackssl.config import Network, Normals, Nyuv2, load_settings, parse
+    from trackssl.report.nyu_normals import METRICS, Row, write_nyu_normals
+
+    table = write_nyu_normals(
+        [parse(Row, row, "--rows") for row in json.loads(rows)],
+        run,
+        index,
+        load_settings(Nyuv2, data, "nyuv2"),
+        load_settings(Normals, settings, "normals"),
+        load_settings(Network, network, "network"),
+        out,
+        summary,
+    )
+    typer.echo(table[["method", "pairs", "seed", *METRICS]].to_string(index=False))
+
+
+def mit67_accuracy(
+    run: Annotated[Path, typer.Option(help="The run's mark, results/run.json.")],
+    images: Annotated[Path, typer.Option(help="The index, resources/mit67/index.json.")],
+    rows: Annotated[
+        str, typer.Option(help="JSON list of {method, seed, networks, metrics}: a row each.")
+    ],
+    out: Annotated[Path, typer.Option(help="The table to write, CSV.")],
+    summary: Annotated[Path, typer.Option(help="Means and spreads over seeds to write, CSV.")],
+    settings: Annotated[
+        str | None, typer.Option(help="Scenes settings: JSON or a YAML file.")
+    ] = None,
+    network: Annotated[
+        str | None, typer.Option(help="Network settings: JSON or a YAML file.")
+    ] = None,
+) -> None:
+    """Write the table of scene classification, one row a method and seed, ours and the paper's."""
+    import json
+
+    from trackssl.config import Network, Scenes, load_settings, parse
+    from trackssl.datasets.image_index import read_image_index
+    from trackssl.report.mit67_accuracy import METRICS, Row, write_mit67_accuracy
+
+    table = write_mit67_accuracy(
+        [parse(Row, row, "--rows") for row in json.loads(rows)],
+        run,
+        read_image_index(images),
+        load_settings(Scenes, settings, "scenes"),
+        load_settings(Network, network, "network"),
+        out,
+        summary,
+    )
+    typer.echo(table[["method", "pairs", "seed", *METRICS]].to_string(index=False))
+
+
+def compare_methods(
+    table: Annotated[Path, typer.Argument(help="A results table, such as results/voc_map.csv.")],
+    comparisons: Annotated[str, typer.Option(help="JSON list of [method, other].")],
+    out: Annotated[Path, typer.Option(help="Paired differences to write, CSV.")],
+    metrics: Annotated[
+        str | None, typer.Option(help="Which ones, joined by commas; default: the headline.")
+    ] = None,
+) -> None:
+    """Write by how much methods differ with the same seeds: means, spreads and counts.
+
+    Example: trackssl compare-methods results/voc_map.csv --comparisons '[["unsup_8m", "scratch"]]'
+    --out differences.csv
+    """
+    import json
+
+    from trackssl.tables import TABLE_DIGITS, metric_names, paired_differences, read_csv, write_csv
+
+    results = read_csv(table)
+    known = metric_names(results)
+    chosen = metrics.split(",") if metrics else known[:1]
+    if unknown := [name for name in chosen if name not in known]:
+        raise InputError(f"{table}: has no column '{unknown[0]}'; it has {', '.join(known)}.")
+    pairs = [(str(method), str(other)) for method, other in json.loads(comparisons)]
+    found = paired_differences(results, pairs, chosen)
+    write_csv(out, found, TABLE_DIGITS)
+    typer.echo(found.to_string(index=False))
+
+
 def show_table(
     table: Annotated[Path, typer.Argument(help="A results table, such as results/voc_map.csv.")],
     every_metric: Annotated[
@@ -66,14 +238,19 @@ def show_table(
     ] = False,
     svg: Annotated[Path | None, typer.Option(help="Also draw it, as SVG.")] = None,
 ) -> None:
-    """Print a results table for reading: `trackssl show-table results/voc_map.csv`."""
+    """Print a results table for reading: `trackssl show-table results/voc_map.csv`.
+
+    Of a run of several seeds, the paired differences that lie beside it too.
+    """
     from rich.console import Console
 
     from trackssl.files import write_text
-    from trackssl.report.terminal import render
+    from trackssl.report.terminal import render, render_differences
 
     console = Console(record=svg is not None)
     console.print(render(table, every_metric))
+    if differences := render_differences(table):
+        console.print(differences)
     if svg:
         write_text(svg, console.export_svg(title=f"trackssl show-table {table}"))
 

@@ -37,6 +37,25 @@ def render(path: Path, every_metric: bool = False) -> Table:
     return drawn
 
 
+def render_differences(path: Path) -> Table | None:
+    """The paired differences beside a results table; None where there are no several seeds."""
+    beside = path.with_name(f"{path.stem}_differences.csv")
+    if not beside.is_file():
+        return None
+    differences = read_csv(beside)
+    differences = differences[differences["seeds"] > 1]
+    if differences.empty:
+        return None
+    drawn = Table(title=f"{beside.stem}: with the same seeds")
+    for name in ("method", "minus", "metric", "difference", "spread", "higher in"):
+        drawn.add_column(name, justify="left" if name in ("method", "minus") else "right")
+    for row in differences.itertuples(index=False):
+        mean, spread = f"{row.difference_mean:+.1f}", f"{row.difference_std:.1f}"
+        count = f"{row.seeds_higher} of {row.seeds}"
+        drawn.add_row(str(row.method), str(row.than), str(row.metric), mean, spread, count)
+    return drawn
+
+
 def _number(value: float) -> str:
     return "" if pd.isna(value) else f"{value:.1f}"
 

@@ -9,7 +9,7 @@ from trackssl.videos.sources import Item
 
 def items(settings: Videos) -> list[Item]:
     """`count` videos of the world; the world's version and seed are part of the ids."""
-    version, seed = getattr(trackssl.miniworld, "VERSION", 1), settings.seed
+    version, seed = trackssl.miniworld.VERSION, settings.seed
     return [
         Item(f"mini{version}_{seed}_{index:05d}", f"miniworld {version}/{seed}/{index}", index)
         for index in range(settings.count or 0)

@@ -1,0 +1,84 @@
+"""Put NYU Depth v2 in its place: drawn by the miniworld, yours as it is, or downloaded."""
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+from trackssl.config import Nyuv2
+from trackssl.datasets.download import download
+from trackssl.datasets.nyuv2 import NyuFile, NyuIndex, read_splits, truth_file
+from trackssl.errors import InputError
+from trackssl.files import file_sha256, write_json
+
+_SITE = "http://horatio.cs.nyu.edu/mit/silberman"
+# Address and MD5 of the files, as the config's keys name them.
+ARCHIVES = {
+    "mat": (f"{_SITE}/nyu_depth_v2/nyu_depth_v2_labeled.mat", "520609c519fba3ba5ac58c8fefcc3530"),
+    "splits": (f"{_SITE}/indoor_seg_sup/splits.mat", "08e3c3aea27130ac7c01ffd739a4535f"),
+}
+_WORLD_MARK = "miniworld.json"
+
+
+def fetch_nyuv2(settings: Nyuv2, mirror: str | None = None) -> NyuIndex:
+    """The checked index of the files that `settings` name, which are made first where needed.
+
+    `mirror`: a folder's address that takes the place of the site. Raises InputError when a file
+    cannot be had, lacks a field, or a frame of the split has no ground truth although a folder of
+    it is named.
+    """
+    mat, splits = Path(settings.mat), Path(settings.splits)
+    if settings.source == "miniworld":
+        draw_rooms(settings)
+    elif settings.source == "download":
+        for path, (address, md5) in zip((mat, splits), ARCHIVES.values(), strict=True):
+            if mirror is not None:
+                address = f"{mirror.rstrip('/')}/{address.rsplit('/', 1)[-1]}"
+            if not path.exists():
+                download(address, path, md5, "MD5")
+    with NyuFile(mat) as frames:
+        numbers = read_splits(splits, frames.frames)
+    digest = hashlib.sha256(f"{file_sha256(mat)} {json.dumps(numbers)}".encode())
+    if settings.normals is not None:
+        for split in numbers.values():
+            for number in split:
+                truth = truth_file(Path(settings.normals), number)
+                digest.update(f"{truth.name} {truth.stat().st_size}".encode())
+    data = "miniworld" if settings.source == "miniworld" else "NYUv2"
+    return NyuIndex(data, settings.mat, settings.normals, numbers, digest.hexdigest())
+
+
+def draw_rooms(settings: Nyuv2) -> None:
+    """Draw the miniworld's rooms into the folder of `settings.mat`, unless they stand there.
+
+    Raises InputError for settings that name other files than it writes, and rather than replace a
+    folder that the miniworld did not draw.
+    """
+    from trackssl.miniworld.rooms import render_rooms
+
+    folder = Path(settings.mat).parent
+    wanted = [folder / "nyu_depth_v2_labeled.mat", folder / "splits.mat"]
+    named = [Path(settings.mat), Path(settings.splits)]
+    if named != wanted or settings.normals not in (None, str(folder / "normals")):
+        raise InputError(
+            f"source 'miniworld' writes {wanted[0]}, {wanted[1]} and {folder / 'normals'}; set "
+            "nyuv2.mat, nyuv2.splits and nyuv2.normals (or null) to these."
+        )
+    world = settings.model_dump(include={"train_images", "test_images", "seed"})
+    mark = folder / _WORLD_MARK
+    if folder.exists() and not mark.is_file():
+        raise InputError(
+            f"{folder}: was not drawn by the miniworld and is left alone; name another nyuv2.mat, "
+            "or set nyuv2.source to 'file' to use it."
+        )
+    if mark.is_file() and json.loads(mark.read_text(encoding="utf-8")) == world:
+        return
+    part = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(part, ignore_errors=True)  # of a killed run
+    try:
+        render_rooms(part, **world)
+        write_json(part / _WORLD_MARK, world)
+        shutil.rmtree(folder, ignore_errors=True)
+        part.rename(folder)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)

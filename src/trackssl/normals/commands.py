@@ -1,0 +1,205 @@
+"""Commands of the benchmark of surface normals, in the order of the data."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+_PANEL = "Surface normals"
+
+PreparedFolder = Annotated[Path, typer.Option(help="The folder of prepare-normals.")]
+ProgressFolder = Annotated[
+    Path, typer.Option(help="Folder that keeps unfinished work, to go on after a kill.")
+]
+NyuSettings = Annotated[
+    str | None, typer.Option(help="Section `nyuv2`: inline JSON or a YAML file.")
+]
+Threads = Annotated[int, typer.Option(min=1, help="Numerical threads; results depend on them.")]
+
+
+class InitName(StrEnum):
+    """Where weights come from."""
+
+    random = "random"
+    weights = "weights"
+    torchvision = "torchvision"
+
+
+class CarryName(StrEnum):
+    """What is carried over."""
+
+    convolutions = "convolutions"
+    all = "all"
+
+
+def register(app: typer.Typer) -> None:
+    """Add this stage's commands."""
+    for command in (fetch_nyuv2, prepare_normals, train_normals, predict_normals, score_normals):
+        app.command(command.__name__.replace("_", "-"), rich_help_panel=_PANEL)(command)
+
+
+def fetch_nyuv2(
+    out: Annotated[Path, typer.Option(help="The index to write, JSON.")],
+    settings: NyuSettings = None,
+    mirror: Annotated[
+        str | None, typer.Option(help="source download: a folder's address in place of the site.")
+    ] = None,
+) -> None:
+    """Put NYU Depth v2's labelled frames in place, check them, and write an index.
+
+    Example: trackssl fetch-nyuv2 --settings '{"source": "file", "mat": "nyu_depth_v2_labeled.mat",
+    "splits": "splits.mat", "normals": "nyu_normals_gt"}' --out resources/nyuv2/index.json
+    """
+    from trackssl.config import Nyuv2, load_settings
+    from trackssl.datasets.fetch_nyuv2 import fetch_nyuv2
+
+    index = fetch_nyuv2(load_settings(Nyuv2, settings, "nyuv2"), mirror)
+    index.write(out)
+    counts = ", ".join(f"{split} {len(numbers)}" for split, numbers in index.splits.items())
+    truth = f"from {index.normals}" if index.normals else "from depth"
+    typer.echo(f"{out}: {counts} frames, normals {truth}")
+
+
+def prepare_normals(
+    index: Annotated[Path, typer.Option(help="The index of fetch-nyuv2.")],
+    out: Annotated[Path, typer.Option(help="Folder to write.")],
+    progress: ProgressFolder,
+    settings: NyuSettings = None,
+) -> None:
+    """Cut images and normals to the valid crop, fit the codebook and code the training images.
+
+    Example: trackssl prepare-normals --index resources/nyuv2/index.json
+    --out resources/nyuv2/prepared --progress .progress/normals
+    """
+    import cv2
+
+    from trackssl.config import Nyuv2, load_settings
+    from trackssl.datasets.nyuv2 import read_index
+    from trackssl.normals.prepared import prepare
+
+    cv2.setNumThreads(1)
+    made = prepare(read_index(index), load_settings(Nyuv2, settings, "nyuv2"), out, progress)
+    sizes = [len(made.images(split)) for split in ("train", "test")]
+    words, triangles = len(made.codebook.words), len(made.codebook.triangles)
+    typer.echo(f"{out}: {sizes[0]} + {sizes[1]} images, {words} words in {triangles} triangles")
+
+
+def train_normals(
+    prepared: PreparedFolder,
+    init: Annotated[InitName, typer.Option(help="Where the weights come from.")],
+    out: Annotated[Path, typer.Option(help="Weights to write, safetensors.")],
+    log: Annotated[Path, typer.Option(help="Losses to write, JSON lines.")],
+    progress: ProgressFolder,
+    weights: Annotated[Path | None, typer.Option(help="init weights: the file.")] = None,
+    carry: Annotated[
+        CarryName, typer.Option(help="init weights: all takes a classifier's fc6 over too.")
+    ] = CarryName.convolutions,
+    network: Annotated[
+        str | None, typer.Option(help="Section `network`: inline JSON or a YAML file.")
+    ] = None,
+    settings: Annotated[
+        str | None, typer.Option(help="Section `normals`: inline JSON or a YAML file.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of new layers, batches and dropout.")] = 0,
+    threads: Threads = 2,
+) -> None:
+    """Train a network to code the normals of an image.
+
+    Example: trackssl train-normals --prepared resources/nyuv2/prepared --init weights
+    --weights ranking.safetensors --out weights.safetensors --log log.jsonl
+    --progress .progress/normals
+    """
+    from trackssl.config import Network, Normals, load_settings
+    from trackssl.detection.finetune import Start
+    from trackssl.normals import train
+    from trackssl.normals.prepared import Prepared
+
+    loss = train.train_normals(
+        Prepared.open(prepared),
+        Start(init.value, weights, seed, carry.value),
+        load_settings(Network, network, "network"),
+        load_settings(Normals, settings, "normals"),
+        threads,
+        out,
+        log,
+        progress,
+    )
+    typer.echo(f"{out}: loss {loss:.3f}")
+
+
+def predict_normals(
+    prepared: PreparedFolder,
+    out: Annotated[Path, typer.Option(help="Normals to write: .npy, (images, grid, grid, 3).")],
+    pictures: Annotated[
+        Path | None, typer.Option(help="PNG to write: image, truth, prediction, a row an image.")
+    ] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(help="The network of train-normals; without, the mean of the training's."),
+    ] = None,
+    rows: Annotated[int, typer.Option(min=1, help="Images in the pictures.")] = 6,
+    threads: Threads = 2,
+) -> None:
+    """Predict the normals of the test images, a cell of the grid each.
+
+    x is right, y down, z away from the camera. In the pictures, red is right, green up and blue
+    towards the camera.
+
+    Example: trackssl predict-normals --prepared resources/nyuv2/prepared
+    --weights weights.safetensors --out test.npy --pictures test.png
+    """
+    import cv2
+    import numpy as np
+
+    from trackssl.files import whole_file
+    from trackssl.normals.pictures import sheet
+    from trackssl.normals.prepared import Prepared, to_field
+    from trackssl.normals.scoring import grown
+
+    opened = Prepared.open(prepared)
+    images, stored = opened.images("test"), opened.stored("test")
+    if weights is None:
+        from trackssl.normals.prepared import mean_normals
+
+        found = mean_normals(opened)
+    else:
+        from trackssl.normals.train import predict
+
+        found = predict(weights, images, threads)
+    with whole_file(out) as part, part.open("wb") as file:
+        np.save(file, found)
+    if pictures:
+        chosen = np.unique(np.linspace(0, len(images) - 1, min(rows, len(images))).round())
+        drawn = sheet(
+            [(images[k], to_field(stored[k]), grown(found[k])) for k in chosen.astype(int)]
+        )
+        with whole_file(pictures) as part:
+            part.write_bytes(cv2.imencode(".png", drawn)[1].tobytes())
+    typer.echo(f"{out}: {len(found)} images of {found.shape[1]} x {found.shape[2]} cells")
+
+
+def score_normals(
+    prepared: PreparedFolder,
+    predictions: Annotated[Path, typer.Option(help="Normals of the test images, .npy.")],
+    out: Annotated[Path, typer.Option(help="Scores to write, JSON.")],
+) -> None:
+    """Compare normals of the test images with the truth, over all pixels that have one.
+
+    Predictions are (images, height, width, 3), of any grid over the crop. The scores: mean and
+    median angle in degrees, shares of pixels within 11.25, 22.5 and 30 degrees in percent.
+
+    Example: trackssl score-normals --prepared resources/nyuv2/prepared --predictions test.npy
+    --out scores.json
+    """
+    from trackssl.files import write_json
+    from trackssl.normals.prepared import Prepared
+    from trackssl.normals.scoring import score_file
+
+    scores = score_file(Prepared.open(prepared), predictions)
+    write_json(out, scores._asdict())
+    typer.echo(
+        f"{out}: mean {scores.mean:.2f}, median {scores.median:.2f} degrees; "
+        f"{scores.within_11_25:.1f} / {scores.within_22_5:.1f} / {scores.within_30:.1f} % within "
+        f"11.25 / 22.5 / 30, of {scores.pixels} pixels"
+    )

@@ -1,0 +1,1 @@
+"""Scene classification on MIT Indoor 67."""

@@ -1,0 +1,101 @@
+# Features of windows as they are -> nearest neighbours of VOC's objects, and their table.
+
+RETRIEVED = {fixed_name(network): network for network in RUN.benchmarked("retrieval")}
+
+
+def retrieval_rows():
+    """What `trackssl voc-retrieval` needs to know of each row."""
+    return [
+        {
+            "method": method,
+            "seed": seed,
+            "networks": fixed_weights(network, seed),
+            "members": 1,
+            "precision": f"results/voc_retrieval/{method}_seed{seed}.csv",
+        }
+        for method, network in RETRIEVED.items()
+        for seed in RUN.seeds
+    ]
+
+
+def retrieval_features(split):
+    """Input function: the features of a row's network on one split."""
+
+    def path(wildcards):
+        folder = f"{RETRIEVED[wildcards.method]}/seed{wildcards.seed}"
+        return f"results/detection/features/{folder}/as_is_{RUN.retrieval.layer}/{split}.npy"
+
+    return path
+
+
+rule retrieve:
+    input:
+        voc="resources/voc/index.json",
+        query_proposals=f"results/detection/proposals/{RUN.voc.test_split}.arrow",
+        gallery_proposals=f"results/detection/proposals/{RUN.voc.train_split}.arrow",
+        query_features=retrieval_features(RUN.voc.test_split),
+        gallery_features=retrieval_features(RUN.voc.train_split),
+    output:
+        precision="results/voc_retrieval/{method}_seed{seed}.csv",
+        sheet="results/voc_retrieval/{method}_seed{seed}.png",
+    log:
+        "logs/retrieve/{method}_seed{seed}.log",
+    benchmark:
+        "benchmarks/retrieve/{method}_seed{seed}.tsv"
+    wildcard_constraints:
+        method=any_of(RETRIEVED),
+    conda:
+        CONDA
+    threads: RUN.torch_threads
+    resources:
+        mem_mb=8000,
+        runtime=240,
+    params:
+        queries=RUN.voc.test_split,
+        gallery=RUN.voc.train_split,
+        settings=RUN.retrieval.model_dump_json(exclude={"networks"}),
+        recipe=1,
+    message:
+        "Nearest windows by {wildcards.method}, seed {wildcards.seed}"
+    shell:
+        "trackssl retrieve --voc {input.voc:q} --queries {params.queries}"
+        " --query-proposals {input.query_proposals:q} --query-features {input.query_features:q}"
+        " --gallery {params.gallery} --gallery-proposals {input.gallery_proposals:q}"
+        " --gallery-features {input.gallery_features:q} --settings {params.settings:q}"
+        " --threads {threads} --out {output.precision:q} --sheet {output.sheet:q} > {log:q} 2>&1"
+
+
+rule voc_retrieval:
+    input:
+        run="results/run.json",
+        precision=[row["precision"] for row in retrieval_rows()],
+        networks=sorted({path for row in retrieval_rows() for path in row["networks"]}),
+        code=modules(
+            "report/voc_retrieval.py",
+            "report/rows.py",
+            "report/paper_values.csv",
+            "retrieval/precision.py",
+            "tables.py",
+        ),
+    output:
+        table="results/voc_retrieval.csv",
+        summary="results/voc_retrieval_summary.csv",
+    log:
+        "logs/voc_retrieval.log",
+    conda:
+        CONDA
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        rows=json.dumps(retrieval_rows()),
+        voc=settings("voc"),
+        network=settings("network"),
+        settings=settings("retrieval"),
+    message:
+        "Writing results/voc_retrieval.csv"
+    shell:
+        "trackssl voc-retrieval --run {input.run:q} --voc {params.voc:q}"
+        " --network {params.network:q} --settings {params.settings:q} --rows {params.rows:q}"
+        " --out {output.table:q} --summary {output.summary:q} > {log:q} 2>&1"

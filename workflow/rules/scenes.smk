@@ -1,0 +1,222 @@
+# MIT Indoor 67: fixed features, fine-tuned networks and baselines -> accuracies and their table.
+
+SCENES = RUN.benchmarked("scenes")
+
+
+def scene_settings(*keys):
+    """A part of the section, so that an edit of another part reruns nothing."""
+    return RUN.scenes.model_dump_json(include=set(keys))
+
+
+def scene_row(method, seed, folder, networks):
+    """What `trackssl mit67-accuracy` needs to know of a row."""
+    return {
+        "method": method,
+        "seed": seed,
+        "networks": networks,
+        "members": 1,
+        "metrics": f"results/scenes/{folder}/seed{seed}/metrics.json",
+    }
+
+
+def scene_rows():
+    """The rows of the table: fixed features, fine-tuned networks, then what is not learnt."""
+    return [
+        row
+        for seed in RUN.seeds
+        for row in (
+            *(
+                scene_row(fixed_name(n), seed, f"linear/{n}", fixed_weights(n, seed))
+                for n in SCENES
+            ),
+            *(
+                scene_row(
+                    f"{n}_finetuned",
+                    seed,
+                    f"finetuned/{n}",
+                    [f"results/scenes/finetuned/{n}/seed{seed}/weights.safetensors"],
+                )
+                for n in SCENES
+            ),
+            *(
+                scene_row(name, seed, f"baselines/{name}", []) | {"members": 0}
+                for name in RUN.scenes.baselines
+            ),
+        )
+    ]
+
+
+rule fetch_mit67:
+    input:
+        run=ancient("results/run.json"),
+    output:
+        index="resources/mit67/index.json",
+    log:
+        "logs/fetch_mit67.log",
+    benchmark:
+        "benchmarks/fetch_mit67.tsv"
+    conda:
+        CONDA
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=240,
+        downloads=1,
+    params:
+        settings=RUN.scenes.model_dump_json(
+            exclude={"networks", "baselines", "classifier", "finetuning"}
+        ),
+        recipe=1,
+    message:
+        "Bringing MIT Indoor 67 in place and decoding its images"
+    shell:
+        "trackssl fetch-mit67 --settings {params.settings:q} --out {output.index:q} > {log:q} 2>&1"
+
+
+rule classify_scenes:
+    input:
+        images="resources/mit67/index.json",
+        train="results/scenes/features/{network}/seed{seed}/as_is_pool5/train.npy",
+        test="results/scenes/features/{network}/seed{seed}/as_is_pool5/test.npy",
+    output:
+        multiext(
+            "results/scenes/linear/{network}/seed{seed}/",
+            "metrics.json",
+            "predictions.csv",
+            "confusion.csv",
+            "confusion.png",
+        ),
+    log:
+        "logs/classify_scenes/{network}_seed{seed}.log",
+    benchmark:
+        "benchmarks/classify_scenes/{network}_seed{seed}.tsv"
+    conda:
+        CONDA
+    threads: RUN.torch_threads
+    resources:
+        mem_mb=8000,
+        runtime=240,
+    params:
+        folder=subpath(output[0], parent=True),
+        settings=scene_settings("classifier"),
+        torch_threads=RUN.torch_threads,
+        recipe=1,
+    message:
+        "Linear softmax on scenes, {wildcards.network}, seed {wildcards.seed}"
+    shell:
+        "trackssl classify-scenes --images {input.images:q} --train {input.train:q}"
+        " --test {input.test:q} --settings {params.settings:q}"
+        " --threads {params.torch_threads} --out {params.folder:q} > {log:q} 2>&1"
+
+
+rule finetune_scenes:
+    input:
+        images="resources/mit67/index.json",
+        weights=initial_weights,
+    output:
+        multiext(
+            "results/scenes/finetuned/{network}/seed{seed}/",
+            "metrics.json",
+            "predictions.csv",
+            "confusion.csv",
+            "confusion.png",
+            "weights.safetensors",
+            "log.jsonl",
+        ),
+    log:
+        "logs/finetune_scenes/{network}_seed{seed}.log",
+    benchmark:
+        "benchmarks/finetune_scenes/{network}_seed{seed}.tsv"
+    conda:
+        CONDA
+    threads: RUN.torch_threads
+    resources:
+        mem_mb=16000,
+        runtime=1440,
+        gpu=RUN.gpus,
+    params:
+        folder=subpath(output[0], parent=True),
+        init=initial_options,
+        settings=scene_settings("finetuning"),
+        network=settings("network"),
+        torch_threads=RUN.torch_threads,
+        recipe=1,
+    message:
+        "Fine-tuning {wildcards.network} on scenes, seed {wildcards.seed}"
+    shell:
+        "trackssl finetune-scenes --images {input.images:q} {params.init}"
+        " --network {params.network:q} --settings {params.settings:q} --seed {wildcards.seed}"
+        " --threads {params.torch_threads} --out {params.folder:q}"
+        " --progress progress/finetune_scenes/{wildcards.network}_seed{wildcards.seed}"
+        " > {log:q} 2>&1"
+
+
+rule scenes_baseline:
+    input:
+        images="resources/mit67/index.json",
+    output:
+        multiext(
+            "results/scenes/baselines/{baseline}/seed{seed}/",
+            "metrics.json",
+            "predictions.csv",
+            "confusion.csv",
+            "confusion.png",
+        ),
+    log:
+        "logs/scenes_baseline/{baseline}_seed{seed}.log",
+    benchmark:
+        "benchmarks/scenes_baseline/{baseline}_seed{seed}.tsv"
+    wildcard_constraints:
+        baseline=any_of(RUN.scenes.baselines),
+    conda:
+        CONDA
+    threads: RUN.torch_threads
+    resources:
+        mem_mb=8000,
+        runtime=240,
+    params:
+        folder=subpath(output[0], parent=True),
+        settings=scene_settings("classifier"),
+        torch_threads=RUN.torch_threads,
+        recipe=1,
+    message:
+        "{wildcards.baseline} on scenes, seed {wildcards.seed}"
+    shell:
+        "trackssl scenes-baseline {wildcards.baseline} --images {input.images:q}"
+        " --settings {params.settings:q} --seed {wildcards.seed}"
+        " --threads {params.torch_threads} --out {params.folder:q} > {log:q} 2>&1"
+
+
+rule mit67_accuracy:
+    input:
+        run="results/run.json",
+        images="resources/mit67/index.json",
+        metrics=[row["metrics"] for row in scene_rows()],
+        networks=sorted({path for row in scene_rows() for path in row["networks"]}),
+        code=modules(
+            "report/mit67_accuracy.py",
+            "report/rows.py",
+            "report/paper_values.csv",
+            "tables.py",
+        ),
+    output:
+        table="results/mit67_accuracy.csv",
+        summary="results/mit67_accuracy_summary.csv",
+    log:
+        "logs/mit67_accuracy.log",
+    conda:
+        CONDA
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        rows=json.dumps(scene_rows()),
+        settings=scene_settings("source", "baselines"),
+        network=settings("network"),
+    message:
+        "Writing results/mit67_accuracy.csv"
+    shell:
+        "trackssl mit67-accuracy --run {input.run:q} --images {input.images:q}"
+        " --settings {params.settings:q} --network {params.network:q} --rows {params.rows:q}"
+        " --out {output.table:q} --summary {output.summary:q} > {log:q} 2>&1"
