@@ -1,11 +1,14 @@
 """Training on labels: the one loop of detectors, scene classifiers and normals networks."""
 
+import json
 import math
 import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from lightning_fabric import Fabric
@@ -13,15 +16,66 @@ from rich.console import Console
 from rich.progress import track
 from torch import Tensor, nn
 
+from trackssl import __version__
 from trackssl.checkpoint import Checkpoint, Log
-from trackssl.config import Tuning
+from trackssl.config import Carry, Network, Tuning
 from trackssl.errors import InputError
-from trackssl.files import Progress, whole_file
-from trackssl.networks import parameter_groups, save_weights
+from trackssl.files import Progress, file_sha256, fingerprint, whole_file
+from trackssl.networks import build_detector, load_weights, parameter_groups, save_weights
+from trackssl.networks.build import Init
 from trackssl.randomness import derive_seed
 
 Batches = Callable[[int], tuple[Tensor, Tensor]]
 Loss = Callable[[Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where a network's weights come from; see `networks.build_detector`."""
+
+    init: Init
+    weights: Path | None
+    seed: int
+    carry: Carry = "convolutions"
+
+    def build(self, network: Network, outputs: int, dropout: float) -> nn.Module:
+        """A classifier (N, 3, input_px, input_px) -> (N, outputs). Raises InputError."""
+        return build_detector(
+            self.init,
+            network.width,
+            network.input_px,
+            outputs,
+            dropout,
+            self.seed,
+            self.weights,
+            network.backbone,
+            self.carry,
+        )
+
+    def history(self) -> dict[str, str]:
+        """Pairs and iterative rounds that the weights have seen, as metadata."""
+        metadata = load_weights(self.weights)[1] if self.init == "weights" and self.weights else {}
+        return {key: metadata.get(key, "0") for key in ("pairs", "rounds")}
+
+    def identity(self) -> dict[str, Any]:
+        """What a continued run must agree with."""
+        content = file_sha256(self.weights) if self.weights and self.weights.is_file() else None
+        whole = {"carry": self.carry} if self.carry == "all" else {}
+        return {"init": self.init, "weights": content, "seed": self.seed} | whole
+
+    def told(
+        self, chosen: dict[str, Any], made_of: dict[str, Any], settings: Tuning, loss: float
+    ) -> dict[str, str]:
+        """What every trained file says of itself: its settings, history and end, as metadata."""
+        return self.history() | {
+            "config": fingerprint(made_of),
+            "settings": json.dumps(chosen),
+            "init": self.init,
+            "seed": str(self.seed),
+            "iterations": str(settings.iterations),
+            "loss": f"{loss:.6g}",
+            "version": __version__,
+        }
 
 
 def tune(

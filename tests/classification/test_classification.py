@@ -27,11 +27,11 @@ from trackssl.detection.average_precision import (
     precision_recall,
 )
 from trackssl.detection.features import Source
-from trackssl.detection.finetune import Start
 from trackssl.errors import InputError
 from trackssl.images import read_image
 from trackssl.miniworld.voc import render_devkit
 from trackssl.report.voc07_classification import Row, voc07_classification_rows
+from trackssl.tuning import Start
 
 NETWORK = Network(width=0.1, input_px=67)
 SPLITS = ("train", "val")

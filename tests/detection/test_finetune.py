@@ -11,9 +11,10 @@ import pytest
 
 from trackssl.config import Finetuning, Network
 from trackssl.detection.features import Source, extract_features, load_detector
-from trackssl.detection.finetune import Start, finetune
+from trackssl.detection.finetune import finetune
 from trackssl.errors import InputError
 from trackssl.networks import RANKING, RankingNetwork, load_weights, save_weights
+from trackssl.tuning import Start
 
 NETWORK = Network(width=0.1, input_px=67)
 SETTINGS = Finetuning(

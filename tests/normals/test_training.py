@@ -10,7 +10,6 @@ from trackssl import tuning
 from trackssl.cli import app
 from trackssl.config import Network, Normals, Nyuv2
 from trackssl.datasets.nyuv2 import NyuFile, NyuIndex
-from trackssl.detection.finetune import Start
 from trackssl.errors import InputError
 from trackssl.networks import build_ranking, load_weights, save_weights
 from trackssl.networks.weights import RANKING
@@ -19,6 +18,7 @@ from trackssl.normals.network import build_normals
 from trackssl.normals.prepared import Prepared, prepare
 from trackssl.normals.scoring import score_file
 from trackssl.normals.train import predict, soft_loss, squash, train_normals
+from trackssl.tuning import Start
 
 NETWORK = Network(width=0.1, input_px=67)
 SETTINGS = Normals(

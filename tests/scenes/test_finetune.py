@@ -2,17 +2,19 @@ import json
 import shutil
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 from trackssl.config import Network, SceneFinetuning
+from trackssl.datasets.image_crops import SquashedImages
 from trackssl.datasets.image_index import ImageIndex
 from trackssl.detection.features import Source, extract_image_features
-from trackssl.detection.finetune import Start
 from trackssl.errors import InputError
+from trackssl.images import read_image
 from trackssl.networks import load_weights
-from trackssl.scenes import finetune as module
-from trackssl.scenes.finetune import SquashedImages, batch_rows, finetune_scenes
+from trackssl.scenes.finetune import finetune_scenes
+from trackssl.tuning import Start
 
 NETWORK = Network(width=0.1, input_px=67)
 SETTINGS = SceneFinetuning(
@@ -33,17 +35,17 @@ def run(index: ImageIndex, folder: Path, settings: SceneFinetuning = SETTINGS) -
 
 def test_a_killed_run_ends_with_the_same_bits(drawn_rooms, tmp_path: Path, monkeypatch):
     straight = run(drawn_rooms, tmp_path / "straight")
-    crops = SquashedImages.crops
+    draw = SquashedImages.draw
     cut = []
 
     def kill(self, *given):
         cut.append(1)
         if len(cut) == 6:
             raise KeyboardInterrupt
-        return crops(self, *given)
+        return draw(self, *given)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(module.SquashedImages, "crops", kill)
+        patch.setattr(SquashedImages, "draw", kill)
         run(drawn_rooms, tmp_path / "killed")
     assert (tmp_path / "killed" / "progress" / "checkpoint.pt").exists()
     assert not (tmp_path / "killed" / "out").exists()
@@ -62,7 +64,7 @@ def test_weights_say_what_they_are_and_give_features(drawn_rooms, tmp_path: Path
     run(drawn_rooms, tmp_path)
     weights = tmp_path / "out" / "weights.safetensors"
     metadata = load_weights(weights)[1]
-    assert json.loads(metadata["scenes"]) == drawn_rooms.classes
+    assert json.loads(metadata["labels"]) == drawn_rooms.classes
     assert (metadata["pairs"], metadata["iterations"]) == ("0", "12")
     source = Source(weights)
     shape = extract_image_features(source, drawn_rooms, "test", "fc7", tmp_path / "f.npy")
@@ -77,18 +79,8 @@ def test_progress_of_other_settings_is_refused(drawn_rooms, tmp_path: Path):
         run(drawn_rooms, tmp_path)
 
 
-def test_every_epoch_goes_through_all_images_in_another_order():
-    rows = np.concatenate([batch_rows(0, iteration, 8, 20) for iteration in range(5)])
-    assert sorted(rows[:20]) == sorted(rows[20:]) == list(range(20))
-    assert rows[:20].tolist() != rows[20:].tolist()
-
-
-def test_crops_are_parts_of_the_squashed_image_and_mirror(drawn_rooms):
-    images = SquashedImages(drawn_rooms.split("test").paths, 227)
-    assert images[0].shape == (256, 256, 3)
-    corners = np.array([[0, 29], [0, 29]])
-    plain, mirrored = images.crops(np.array([0, 0]), corners, np.array([False, True]))
-    np.testing.assert_array_equal(plain.permute(1, 2, 0), images[0][29:256, :227])
-    np.testing.assert_array_equal(plain.flip(2), mirrored)
-    middle = images.central(np.array([0]))[0].permute(1, 2, 0)
-    np.testing.assert_array_equal(middle, images[0][14:241, 14:241])
+def test_the_middle_of_the_squashed_image_is_what_is_tested(drawn_rooms):
+    path = drawn_rooms.split("test").paths[0]
+    middle = SquashedImages([path], 227).central(np.array([0]))[0].permute(1, 2, 0)
+    squashed = cv2.resize(read_image(path), (256, 256))
+    np.testing.assert_array_equal(middle, squashed[14:241, 14:241])

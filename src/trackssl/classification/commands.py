@@ -101,7 +101,7 @@ def finetune_classifier(
     from trackssl.classification import finetune as library
     from trackssl.config import Classification, Network, load_settings
     from trackssl.datasets.image_index import read_image_index
-    from trackssl.detection.finetune import Start
+    from trackssl.tuning import Start
 
     loss, table = library.finetune_classifier(
         read_image_index(images),

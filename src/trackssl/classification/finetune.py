@@ -11,18 +11,16 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from trackssl import __version__
 from trackssl.classification.average_precision import class_precisions
 from trackssl.config import ClassificationFinetuning, Network
 from trackssl.datasets.image_crops import SquashedImages
 from trackssl.datasets.image_index import IGNORED, SHOWS, ImageIndex
 from trackssl.detection.average_precision import Rule
-from trackssl.detection.finetune import Start
 from trackssl.devices import open_fabric
-from trackssl.files import Progress, fingerprint
-from trackssl.networks import DETECTOR, build_detector
+from trackssl.files import Progress
+from trackssl.networks import DETECTOR
 from trackssl.tables import write_csv
-from trackssl.tuning import finish, tune
+from trackssl.tuning import Start, finish, tune
 
 
 def finetune_classifier(
@@ -48,17 +46,7 @@ def finetune_classifier(
     torch.set_num_threads(threads)
     cv2.setNumThreads(1)
     train, test = (index.split(split) for split in splits)
-    classifier = build_detector(
-        start.init,
-        network.width,
-        network.input_px,
-        len(index.classes),
-        settings.dropout,
-        start.seed,
-        start.weights,
-        network.backbone,
-        start.carry,
-    )
+    classifier = start.build(network, len(index.classes), settings.dropout)
     chosen = {
         "network": network.model_dump(),
         "classification": settings.model_dump(exclude={"checkpoint_every_seconds"}),
@@ -83,16 +71,9 @@ def finetune_classifier(
     scores = image_scores(classifier, SquashedImages(test.paths, network.input_px), fabric.device)
     table = class_precisions(scores, test.labels, index.classes, rule)
     write_csv(ap, table)
-    metadata = start.history() | {
+    metadata = start.told(chosen, made_of, settings, loss) | {
         "format": DETECTOR,
-        "config": fingerprint(made_of),
         "labels": json.dumps(index.classes),
-        "settings": json.dumps(chosen),
-        "init": start.init,
-        "seed": str(start.seed),
-        "iterations": str(settings.iterations),
-        "loss": f"{loss:.6g}",
-        "version": __version__,
     }
     finish(kept, out, log, classifier, metadata)
     return loss, table

@@ -1,18 +1,14 @@
 """Put the VOC devkit in its place: drawn by the miniworld, yours as it is, or downloaded."""
 
-import json
-import shutil
 import tarfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-from trackssl import miniworld
 from trackssl.config import Voc
 from trackssl.datasets.download import download
+from trackssl.datasets.drawn import draw_once
 from trackssl.datasets.voc import VOC_CLASSES, Devkit, VocIndex, make_index
 from trackssl.errors import InputError
-from trackssl.files import write_json
+from trackssl.files import temporary_folder
 
 _SITE = "http://host.robots.ox.ac.uk/pascal/VOC"
 VOC2012_ADDRESS = f"{_SITE}/voc2012/VOCtrainval_11-May-2012.tar"
@@ -25,7 +21,6 @@ ARCHIVES = {
     ),
     2012: ((VOC2012_ADDRESS, VOC2012_MD5),),
 }
-_WORLD_MARK = "miniworld.json"
 
 
 def fetch_voc(settings: Voc, address: str | None = None, md5: str | None = None) -> VocIndex:
@@ -71,22 +66,9 @@ def draw_devkit(settings: Voc) -> None:
     from trackssl.miniworld.voc import render_devkit
 
     folder = Path(settings.devkit)
-    mark = folder / _WORLD_MARK
     drawing = settings.model_dump(include={"year", "train_images", "test_images", "seed"})
-    world = drawing | {"world": miniworld.VERSION}
-    if folder.exists() and not mark.is_file():
-        raise InputError(
-            f"{folder}: was not drawn by the miniworld and is left alone; name another voc.devkit, "
-            "or set voc.source to 'devkit' to use it."
-        )
-    if mark.is_file() and json.loads(mark.read_text(encoding="utf-8")) == world:
-        return
-    with _temporary_folder(folder) as part:
-        render_devkit(part, **drawing)
-        write_json(part / _WORLD_MARK, world)
-        if folder.exists():
-            shutil.rmtree(folder)
-        part.rename(folder)
+    remedy = "name another voc.devkit, or set voc.source to 'devkit' to use it"
+    draw_once(folder, drawing, render_devkit, remedy)
 
 
 def download_devkit(folder: Path, year: int, archives: list[tuple[str, str]]) -> None:
@@ -99,7 +81,7 @@ def download_devkit(folder: Path, year: int, archives: list[tuple[str, str]]) ->
     for path, (address, md5) in zip(tars, archives, strict=True):
         if not path.exists():
             download(address, path, md5, "MD5")
-    with _temporary_folder(folder.with_name(f"{folder.name}_{year}")) as part:
+    with temporary_folder(folder.with_name(f"{folder.name}_{year}")) as part:
         for path in tars:
             try:
                 with tarfile.open(path) as tar:
@@ -114,15 +96,3 @@ def download_devkit(folder: Path, year: int, archives: list[tuple[str, str]]) ->
         root.rename(folder / root.name)
     for path in tars:
         path.unlink()
-
-
-@contextmanager
-def _temporary_folder(folder: Path) -> Iterator[Path]:
-    """A new folder beside `folder`, removed with what is left in it when the block ends."""
-    part = folder.with_name(f".{folder.name}.part")
-    shutil.rmtree(part, ignore_errors=True)  # of a killed run
-    part.mkdir(parents=True)
-    try:
-        yield part
-    finally:
-        shutil.rmtree(part, ignore_errors=True)

@@ -1,17 +1,16 @@
 """Put MIT Indoor 67 in its place: drawn by the miniworld, yours as it is, or downloaded."""
 
-import json
 import shutil
 import tarfile
 from pathlib import Path
 
 from trackssl.config import Scenes
 from trackssl.datasets.download import download
-from trackssl.datasets.fetch import _temporary_folder
+from trackssl.datasets.drawn import draw_once
 from trackssl.datasets.image_index import ImageIndex
 from trackssl.datasets.mit67 import LISTS, read_tree
 from trackssl.errors import InputError
-from trackssl.files import file_sha256, write_json
+from trackssl.files import file_sha256, temporary_folder
 
 _ARCHIVE = "indoorCVPR_09.tar"
 ADDRESSES = {
@@ -19,7 +18,6 @@ ADDRESSES = {
     **{name: f"http://web.mit.edu/torralba/www/{name}" for name in LISTS.values()},
 }
 CHECKSUMS = "SHA256SUMS"
-_WORLD_MARK = "miniworld.json"
 
 
 def fetch_mit67(settings: Scenes, mirror: str | None = None) -> ImageIndex:
@@ -45,21 +43,9 @@ def draw_tree(settings: Scenes) -> None:
     from trackssl.miniworld.indoor import render_indoor
 
     folder = Path(settings.folder)
-    mark = folder / _WORLD_MARK
-    world = settings.model_dump(include={"train_images", "test_images", "seed"})
-    if folder.exists() and not mark.is_file():
-        raise InputError(
-            f"{folder}: was not drawn by the miniworld and is left alone; name another "
-            "scenes.folder, or set scenes.source to 'folder' to use it."
-        )
-    if mark.is_file() and json.loads(mark.read_text(encoding="utf-8")) == world:
-        return
-    with _temporary_folder(folder) as part:
-        render_indoor(part, **world)
-        write_json(part / _WORLD_MARK, world)
-        if folder.exists():
-            shutil.rmtree(folder)
-        part.rename(folder)
+    drawing = settings.model_dump(include={"train_images", "test_images", "seed"})
+    remedy = "name another scenes.folder, or set scenes.source to 'folder' to use it"
+    draw_once(folder, drawing, render_indoor, remedy)
 
 
 def download_tree(folder: Path, archive_sha256: str | None, mirror: str | None = None) -> None:
@@ -79,7 +65,7 @@ def download_tree(folder: Path, archive_sha256: str | None, mirror: str | None =
             have = download(address, files[name], wanted, "SHA-256")
         sums[name] = have
     archive = files[_ARCHIVE]
-    with _temporary_folder(folder) as part:
+    with temporary_folder(folder) as part:
         try:
             with tarfile.open(archive) as tar:
                 tar.extractall(part, filter="data")

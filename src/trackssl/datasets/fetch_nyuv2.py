@@ -2,14 +2,14 @@
 
 import hashlib
 import json
-import shutil
 from pathlib import Path
 
 from trackssl.config import Nyuv2
 from trackssl.datasets.download import download
+from trackssl.datasets.drawn import draw_once
 from trackssl.datasets.nyuv2 import NyuFile, NyuIndex, read_splits, truth_file
 from trackssl.errors import InputError
-from trackssl.files import file_sha256, write_json
+from trackssl.files import file_sha256
 
 _SITE = "http://horatio.cs.nyu.edu/mit/silberman"
 # Address and MD5 of the files, as the config's keys name them.
@@ -17,7 +17,6 @@ ARCHIVES = {
     "mat": (f"{_SITE}/nyu_depth_v2/nyu_depth_v2_labeled.mat", "520609c519fba3ba5ac58c8fefcc3530"),
     "splits": (f"{_SITE}/indoor_seg_sup/splits.mat", "08e3c3aea27130ac7c01ffd739a4535f"),
 }
-_WORLD_MARK = "miniworld.json"
 
 
 def fetch_nyuv2(settings: Nyuv2, mirror: str | None = None) -> NyuIndex:
@@ -64,21 +63,6 @@ def draw_rooms(settings: Nyuv2) -> None:
             f"source 'miniworld' writes {wanted[0]}, {wanted[1]} and {folder / 'normals'}; set "
             "nyuv2.mat, nyuv2.splits and nyuv2.normals (or null) to these."
         )
-    world = settings.model_dump(include={"train_images", "test_images", "seed"})
-    mark = folder / _WORLD_MARK
-    if folder.exists() and not mark.is_file():
-        raise InputError(
-            f"{folder}: was not drawn by the miniworld and is left alone; name another nyuv2.mat, "
-            "or set nyuv2.source to 'file' to use it."
-        )
-    if mark.is_file() and json.loads(mark.read_text(encoding="utf-8")) == world:
-        return
-    part = folder.with_name(f".{folder.name}.part")
-    shutil.rmtree(part, ignore_errors=True)  # of a killed run
-    try:
-        render_rooms(part, **world)
-        write_json(part / _WORLD_MARK, world)
-        shutil.rmtree(folder, ignore_errors=True)
-        part.rename(folder)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+    drawing = settings.model_dump(include={"train_images", "test_images", "seed"})
+    remedy = "name another nyuv2.mat, or set nyuv2.source to 'file' to use it"
+    draw_once(folder, drawing, render_rooms, remedy)

@@ -40,6 +40,12 @@ class SquashedImages:
             crop[:] = part[:, ::-1] if mirror else part
         return rows, torch.from_numpy(crops).permute(0, 3, 1, 2)
 
+    def central(self, rows: NDArray[np.int64]) -> Tensor:
+        """The middle crops of images (B,), (B, 3, H, W) uint8."""
+        corner = (self._side - self.input_px) // 2
+        crops = np.stack([self._crop(int(row), corner, corner) for row in rows])
+        return torch.from_numpy(crops).permute(0, 3, 1, 2)
+
     def ten_crops(self, row: int) -> Tensor:
         """Corners and centre of an image, and their mirror images, (10, 3, H, W) uint8."""
         last = self._side - self.input_px

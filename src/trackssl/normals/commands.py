@@ -111,9 +111,9 @@ def train_normals(
     --progress .progress/normals
     """
     from trackssl.config import Network, Normals, load_settings
-    from trackssl.detection.finetune import Start
     from trackssl.normals import train
     from trackssl.normals.prepared import Prepared
+    from trackssl.tuning import Start
 
     loss = train.train_normals(
         Prepared.open(prepared),

@@ -6,12 +6,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from trackssl.config import Backbone, Network
-from trackssl.detection.finetune import Start
 from trackssl.errors import InputError
 from trackssl.networks.alexnet import Convolutions
-from trackssl.networks.build import build_detector
 from trackssl.networks.heads import CLASSIFIER_STD, FULLY_CONNECTED_STD, Trunk, scaled
 from trackssl.networks.weights import load_convolutions
+from trackssl.tuning import Start
 
 if TYPE_CHECKING:
     from trackssl.networks.torchvision_alexnet import TorchvisionDetector
@@ -57,17 +56,7 @@ def build_normals(
     torchvision's AlexNet keeps its own fc6 and fc7. Raises InputError for weights that do not fit.
     """
     if start.init == "torchvision":
-        detector = build_detector(
-            start.init,
-            network.width,
-            network.input_px,
-            outputs,
-            dropout,
-            start.seed,
-            start.weights,
-            network.backbone,
-        )
-        return detector  # type: ignore[return-value]
+        return start.build(network, outputs, dropout)  # type: ignore[return-value]
     made = _bare(network, outputs, start.seed, dropout)
     if start.init == "weights":
         if start.weights is None:

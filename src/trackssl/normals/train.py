@@ -10,18 +10,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from trackssl import __version__
 from trackssl.config import Network, Normals
-from trackssl.detection.finetune import Start
 from trackssl.devices import open_fabric
-from trackssl.files import Progress, fingerprint
+from trackssl.files import Progress
 from trackssl.networks import load_network, load_weights, network_settings
 from trackssl.networks.weights import described
 from trackssl.normals.codebook import decode
 from trackssl.normals.network import NORMALS, build_normals
 from trackssl.normals.prepared import Prepared
 from trackssl.randomness import generator
-from trackssl.tuning import finish, tune
+from trackssl.tuning import Start, finish, tune
 
 _BATCH_IMAGES = 32
 
@@ -87,17 +85,10 @@ def train_normals(
         return torch.from_numpy(crops), torch.from_numpy(targets[rows, mirrors])
 
     loss = tune(open_fabric(), model, batch, soft_loss, settings, start.seed, kept)
-    metadata = start.history() | {
+    metadata = start.told(chosen, made_of, settings, loss) | {
         "format": NORMALS,
-        "config": fingerprint(made_of),
-        "settings": json.dumps(chosen),
         "words": json.dumps(words.tolist()),
         "grid": str(grid),
-        "init": start.init,
-        "seed": str(start.seed),
-        "iterations": str(settings.iterations),
-        "loss": f"{loss:.6g}",
-        "version": __version__,
     }
     finish(kept, out, log, model, metadata)
     return loss

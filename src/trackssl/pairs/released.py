@@ -5,11 +5,9 @@ The label, an integer, says which video a patch is of (the format of caffe-video
 
 import os
 import re
-import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -19,7 +17,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from trackssl.errors import InputError
-from trackssl.files import file_sha256
+from trackssl.files import file_sha256, temporary_folder
 from trackssl.images import decode_image
 from trackssl.pairs.store import Pair, write_pairs
 
@@ -126,9 +124,10 @@ def import_pairs(
         if shards == 1:
             write_pairs(out, pairs_of(0), notes, {})
         else:
-            with _whole_folder(out) as part:
+            with temporary_folder(out) as part:
                 for shard in range(shards):
                     write_pairs(part / f"{shard:03d}.arrow", pairs_of(shard), notes, {})
+                part.rename(out)
     return Imported(kept.total(), len(kept), dict(left_out))
 
 
@@ -315,15 +314,3 @@ def _read_patch(root: Path, line: _Line) -> tuple[bytes, tuple[float, float, flo
             "not a JPEG", f"{name} is not a JPEG that can be decoded; replace or remove the pair."
         ) from None
     return jpeg, (0.0, 0.0, float(width), float(height))
-
-
-@contextmanager
-def _whole_folder(path: Path) -> Iterator[Path]:
-    """A folder beside `path`, renamed to it when the block ends well, removed when not."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    part.mkdir(parents=True)
-    try:
-        yield part
-        part.rename(path)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)

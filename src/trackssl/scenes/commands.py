@@ -87,8 +87,8 @@ def finetune_scenes(
     """
     from trackssl.config import Network, Scenes, load_settings
     from trackssl.datasets.image_index import read_image_index
-    from trackssl.detection.finetune import Start
     from trackssl.scenes import finetune
+    from trackssl.tuning import Start
 
     found = finetune.finetune_scenes(
         read_image_index(images),
