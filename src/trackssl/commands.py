@@ -25,6 +25,7 @@ def register(app: typer.Typer) -> None:
     """Add these commands."""
     app.command("export", rich_help_panel=_PANEL)(export)
     app.command("import-weights", rich_help_panel=_PANEL)(import_weights)
+    app.command("benchmark", rich_help_panel="Benchmarks")(benchmark)
 
 
 def export(
@@ -80,3 +81,55 @@ def import_weights(
     with local_file(source, sha256, progress or out.with_name(f".{out.name}.progress")) as path:
         import_caffe(path, out, suffix, convolutions_only, pairs, name)
     typer.echo(out)
+
+
+def benchmark(
+    weights: Annotated[Path, typer.Option(help="A ranking or detector network, safetensors.")],
+    config: Annotated[
+        Path, typer.Option(help="The run whose data sets, settings and tables are taken.")
+    ] = Path("config.yaml"),
+    directory: Annotated[
+        Path | None, typer.Option(help="Where the results go; default: runs/<name>.")
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Of the network's rows; default: the file's or its folder's.")
+    ] = None,
+    snakefile: Annotated[Path, typer.Option(help="The pipeline's.")] = Path("Snakefile"),
+    cores: Annotated[str, typer.Option(help="As Snakemake's.")] = "all",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would be done.")
+    ] = False,
+) -> None:
+    """Put one network through every benchmark, beside one that was not trained.
+
+    Writes the config of a run, with its rows alone, and starts Snakemake on it; any network that
+    `import-weights` or training made will do. What others' data it needs, the config says.
+
+    Example: trackssl benchmark --weights released.safetensors --config config/paper.yaml
+    """
+    import os
+    import re
+
+    import yaml
+
+    from trackssl.benchmark import benchmark_config
+    from trackssl.config import read_yaml
+    from trackssl.errors import InputError
+    from trackssl.files import write_text
+
+    if not snakefile.is_file():
+        raise InputError(f"{snakefile}: is not there; run this in a clone of trackssl.")
+    parts = weights.resolve().with_suffix("").parts  # .../unsup_8m/seed0/weights
+    chosen = name or (parts[-3] if parts[-1] == "weights" and len(parts) > 2 else parts[-1])
+    chosen = re.sub(r"\W", "_", chosen)
+    values = benchmark_config(read_yaml(config), weights, chosen)
+    folder = directory or Path("runs") / f"benchmark_{chosen}"
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(folder / "config.yaml", yaml.safe_dump(values, sort_keys=False))
+    command = [
+        "snakemake", "--snakefile", str(snakefile), "--directory", str(folder),
+        "--configfile", str(folder / "config.yaml"), "--cores", cores,
+        *(["--dry-run"] if dry_run else []),
+    ]  # fmt: skip
+    typer.echo(" ".join(command), err=True)
+    os.execvp(command[0], command)

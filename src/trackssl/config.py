@@ -747,21 +747,21 @@ TableName = Literal[
 ]
 # What the paper's tables are read for; the summary of each table holds these differences.
 _PAPER_COMPARISONS = [
-    ("unsup_1_5m", "scratch"),
-    ("unsup_5m", "unsup_1_5m"),
-    ("unsup_8m", "unsup_5m"),
-    ("unsup_8m", "scratch"),
-    ("unsup_5m_iterative_1", "unsup_5m"),
-    ("unsup_5m_iterative", "unsup_5m"),
-    ("scratch_ensemble_3", "scratch"),
-    ("unsup_ensemble_2", "unsup_5m"),
-    ("unsup_ensemble_3", "unsup_1_5m"),
-    ("unsup_ensemble_3", "unsup_5m"),
-    ("unsup_ensemble_3", "unsup_8m"),
-    ("unsup_ensemble_3", "scratch_ensemble_3"),
-    ("unsup_8m_pool5", "scratch_pool5"),
-    ("unsup_8m", "random"),
-    ("unsup_8m_finetuned", "scratch_finetuned"),
+    ["unsup_1_5m", "scratch"],
+    ["unsup_5m", "unsup_1_5m"],
+    ["unsup_8m", "unsup_5m"],
+    ["unsup_8m", "scratch"],
+    ["unsup_5m_iterative_1", "unsup_5m"],
+    ["unsup_5m_iterative", "unsup_5m"],
+    ["scratch_ensemble_3", "scratch"],
+    ["unsup_ensemble_2", "unsup_5m"],
+    ["unsup_ensemble_3", "unsup_1_5m"],
+    ["unsup_ensemble_3", "unsup_5m"],
+    ["unsup_ensemble_3", "unsup_8m"],
+    ["unsup_ensemble_3", "scratch_ensemble_3"],
+    ["unsup_8m_pool5", "scratch_pool5"],
+    ["unsup_8m", "random"],
+    ["unsup_8m_finetuned", "scratch_finetuned"],
 ]
 
 _BENCHMARKS = (
@@ -820,10 +820,10 @@ class Config(Section):
         min_length=1,
         description="What `snakemake` makes when no target is named: results/<table>.csv.",
     )
-    comparisons: list[tuple[Name, Name]] = Field(
+    comparisons: list[Annotated[list[Name], Field(min_length=2, max_length=2)]] = Field(
         _PAPER_COMPARISONS,
         description=(
-            "(method, other): their paired differences over the seeds are written beside each "
+            "[method, other]: their paired differences over the seeds are written beside each "
             "table that has both."
         ),
     )
