@@ -33,7 +33,7 @@ demo: setup
 	snakemake --cores all results/voc_map.csv
 	@trackssl show-table results/voc_map.csv
 
-# Three seeds and longer trainings: does each of the paper's steps help? An hour on two cores.
+# Three seeds and longer trainings: does each of the paper's steps help? Two hours on two cores.
 study: setup
 	snakemake --cores all --directory runs/study --configfile config/study.yaml
 	@trackssl show-table runs/study/results/voc_map.csv
