@@ -7,6 +7,16 @@ import typer
 
 from trackssl.errors import InputError
 
+RunMark = Annotated[Path, typer.Option(help="The run's mark, results/run.json.")]
+Rows = Annotated[
+    str,
+    typer.Option(help="JSON list: of each row its method, seed, networks and files of results."),
+]
+TableFile = Annotated[Path, typer.Option(help="The table to write, CSV.")]
+SummaryFile = Annotated[Path, typer.Option(help="Means and spreads over seeds to write, CSV.")]
+VocSettings = Annotated[str | None, typer.Option(help="VOC settings: JSON or a YAML file.")]
+NetworkSettings = Annotated[str | None, typer.Option(help="Network settings: JSON or a YAML file.")]
+
 
 def register(app: typer.Typer) -> None:
     """Add this stage's commands."""
@@ -34,17 +44,13 @@ def start_run(
 
 
 def voc_map(
-    run: Annotated[Path, typer.Option(help="The run's mark, results/run.json.")],
+    run: RunMark,
     index: Annotated[Path, typer.Option(help="The VOC index, resources/voc/index.json.")],
-    rows: Annotated[
-        str, typer.Option(help="JSON list of {method, seed, ap, networks}: a row each.")
-    ],
-    out: Annotated[Path, typer.Option(help="The table to write, CSV.")],
-    summary: Annotated[Path, typer.Option(help="Means and spreads over seeds to write, CSV.")],
-    voc: Annotated[str | None, typer.Option(help="VOC settings: JSON or a YAML file.")] = None,
-    network: Annotated[
-        str | None, typer.Option(help="Network settings: JSON or a YAML file.")
-    ] = None,
+    rows: Rows,
+    out: TableFile,
+    summary: SummaryFile,
+    voc: VocSettings = None,
+    network: NetworkSettings = None,
 ) -> None:
     """Write the table of detection results, one row a method and seed, ours beside the paper's."""
     import json
@@ -67,16 +73,12 @@ def voc_map(
 
 
 def voc_retrieval(
-    run: Annotated[Path, typer.Option(help="The run's mark, results/run.json.")],
-    rows: Annotated[
-        str, typer.Option(help="JSON list of {method, seed, networks, precision}: a row each.")
-    ],
-    out: Annotated[Path, typer.Option(help="The table to write, CSV.")],
-    summary: Annotated[Path, typer.Option(help="Means and spreads over seeds to write, CSV.")],
-    voc: Annotated[str | None, typer.Option(help="VOC settings: JSON or a YAML file.")] = None,
-    network: Annotated[
-        str | None, typer.Option(help="Network settings: JSON or a YAML file.")
-    ] = None,
+    run: RunMark,
+    rows: Rows,
+    out: TableFile,
+    summary: SummaryFile,
+    voc: VocSettings = None,
+    network: NetworkSettings = None,
     settings: Annotated[
         str | None, typer.Option(help="Retrieval settings: JSON or a YAML file.")
     ] = None,
@@ -100,17 +102,13 @@ def voc_retrieval(
 
 
 def voc07_classification(
-    run: Annotated[Path, typer.Option(help="The run's mark, results/run.json.")],
+    run: RunMark,
     index: Annotated[Path, typer.Option(help="The image index, resources/voc_images/index.json.")],
-    rows: Annotated[
-        str, typer.Option(help="JSON list of {method, seed, networks, ap, finetuned}: a row each.")
-    ],
-    out: Annotated[Path, typer.Option(help="The table to write, CSV.")],
-    summary: Annotated[Path, typer.Option(help="Means and spreads over seeds to write, CSV.")],
-    voc: Annotated[str | None, typer.Option(help="VOC settings: JSON or a YAML file.")] = None,
-    network: Annotated[
-        str | None, typer.Option(help="Network settings: JSON or a YAML file.")
-    ] = None,
+    rows: Rows,
+    out: TableFile,
+    summary: SummaryFile,
+    voc: VocSettings = None,
+    network: NetworkSettings = None,
     settings: Annotated[
         str | None, typer.Option(help="Classification settings: JSON or a YAML file.")
     ] = None,
@@ -135,20 +133,16 @@ def voc07_classification(
 
 
 def nyu_normals(
-    run: Annotated[Path, typer.Option(help="The run's mark, results/run.json.")],
+    run: RunMark,
     index: Annotated[Path, typer.Option(help="The index, resources/nyuv2/index.json.")],
-    rows: Annotated[
-        str, typer.Option(help="JSON list of {method, seed, networks, scores}: a row each.")
-    ],
-    out: Annotated[Path, typer.Option(help="The table to write, CSV.")],
-    summary: Annotated[Path, typer.Option(help="Means and spreads over seeds to write, CSV.")],
+    rows: Rows,
+    out: TableFile,
+    summary: SummaryFile,
     data: Annotated[str | None, typer.Option(help="Section `nyuv2`: JSON or a YAML file.")] = None,
     settings: Annotated[
         str | None, typer.Option(help="Section `normals`: JSON or a YAML file.")
     ] = None,
-    network: Annotated[
-        str | None, typer.Option(help="Network settings: JSON or a YAML file.")
-    ] = None,
+    network: NetworkSettings = None,
 ) -> None:
     """Write the table of surface normals, one row a network and seed, ours beside the paper's."""
     import json
@@ -170,19 +164,15 @@ def nyu_normals(
 
 
 def mit67_accuracy(
-    run: Annotated[Path, typer.Option(help="The run's mark, results/run.json.")],
+    run: RunMark,
     images: Annotated[Path, typer.Option(help="The index, resources/mit67/index.json.")],
-    rows: Annotated[
-        str, typer.Option(help="JSON list of {method, seed, networks, metrics}: a row each.")
-    ],
-    out: Annotated[Path, typer.Option(help="The table to write, CSV.")],
-    summary: Annotated[Path, typer.Option(help="Means and spreads over seeds to write, CSV.")],
+    rows: Rows,
+    out: TableFile,
+    summary: SummaryFile,
     settings: Annotated[
         str | None, typer.Option(help="Scenes settings: JSON or a YAML file.")
     ] = None,
-    network: Annotated[
-        str | None, typer.Option(help="Network settings: JSON or a YAML file.")
-    ] = None,
+    network: NetworkSettings = None,
 ) -> None:
     """Write the table of scene classification, one row a method and seed, ours and the paper's."""
     import json
