@@ -1,4 +1,4 @@
-"""All tables but detection's, by their rules, on tiny drawn data and one network as it was drawn."""
+"""All tables but detection's by their rules, on tiny drawn data and a network as it was drawn."""
 
 import pandas as pd
 import pytest
