@@ -7,6 +7,7 @@ from safetensors.numpy import save_file
 
 from trackssl.config import Network, Voc
 from trackssl.errors import InputError
+from trackssl.report.commands import compare_methods
 from trackssl.report.publish import publish_table
 from trackssl.report.rows import paper_value
 from trackssl.report.terminal import render, render_differences
@@ -128,3 +129,11 @@ def test_the_terminal_shows_a_row_each(table: Path) -> None:
 def test_an_absent_table_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be read as a CSV table"):
         read_csv(tmp_path / "absent.csv")
+
+
+def test_comparisons_that_are_no_list_are_refused_in_a_sentence(table: Path, capfd) -> None:
+    with pytest.raises(InputError, match=r"no JSON list of \[method, other\]"):
+        compare_methods(table, "x", table.with_name("differences.csv"))
+    with pytest.raises(InputError, match="has no column 'AP'; it has mAP, fish"):
+        compare_methods(table, "[]", table.with_name("differences.csv"), "AP")
+    assert not table.with_name("differences.csv").exists()

@@ -215,7 +215,12 @@ def compare_methods(
     chosen = metrics.split(",") if metrics else known[:1]
     if unknown := [name for name in chosen if name not in known]:
         raise InputError(f"{table}: has no column '{unknown[0]}'; it has {', '.join(known)}.")
-    pairs = [(str(method), str(other)) for method, other in json.loads(comparisons)]
+    try:
+        pairs = [(str(method), str(other)) for method, other in json.loads(comparisons)]
+    except (ValueError, TypeError):
+        raise InputError(
+            f"--comparisons: {comparisons!r} is no JSON list of [method, other]; give one."
+        ) from None
     found = paired_differences(results, pairs, chosen)
     write_csv(out, found, TABLE_DIGITS)
     typer.echo(found.to_string(index=False))
