@@ -1,52 +1,5 @@
 # PASCAL VOC classification: images -> SVMs on fixed features, fine-tuned networks, their table.
 
-# Of 2007, whose test labels are public, where the run has it.
-CLASSIFIED = next((year for year, part in VOC.items() if part.year == 2007), "")
-CLASSIFIED_VOC = VOC[CLASSIFIED]
-CLASSIFIED_BY = RUN.benchmarked("classification")
-CLASSIFIED_FIXED = {fixed_name(network): network for network in CLASSIFIED_BY}
-
-
-def classification_row(method, seed, folder, networks):
-    """What `trackssl voc07-classification` needs to know of a row."""
-    return {
-        "method": method,
-        "seed": seed,
-        "networks": networks,
-        "members": 1,
-        "ap": f"{folder}/ap.csv",
-        "finetuned": folder.startswith("results/classification/finetuned"),
-    }
-
-
-def classification_rows():
-    """All rows: those of fixed features, then those of fine-tuned networks."""
-    rows = []
-    for method, network in CLASSIFIED_FIXED.items():
-        for seed in RUN.seeds:
-            folder = f"results/classification/fixed/{method}/seed{seed}"
-            weights = fixed_weights(network, seed)
-            rows.append(classification_row(method, seed, folder, weights))
-    for network in CLASSIFIED_BY:
-        for seed in RUN.seeds:
-            folder = f"results/classification/finetuned/{network}/seed{seed}"
-            weights = [f"{folder}/weights.safetensors"]
-            rows.append(
-                classification_row(f"{network}_finetuned", seed, folder, weights)
-            )
-    return rows
-
-
-def classification_features(split):
-    """Input function: the features of a fixed row's network on one split."""
-
-    def path(wildcards):
-        folder = f"{CLASSIFIED_FIXED[wildcards.method]}/seed{wildcards.seed}"
-        kind = f"as_is_{RUN.classification.layer}"
-        return f"results/classification/features/{folder}/{kind}/{split}.npy"
-
-    return path
-
 
 rule list_voc_images:
     input:

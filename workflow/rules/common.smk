@@ -205,10 +205,8 @@ def initial_options(wildcards, input):
 
 def detector_weights(wildcards):
     """A fine-tuned network's file."""
-    return (
-        f"results/detection{year_of(wildcards)}/networks/{wildcards.network}"
-        f"/seed{wildcards.seed}/weights.safetensors"
-    )
+    folder = f"results/detection{year_of(wildcards)}/networks/{wildcards.network}"
+    return f"{folder}/seed{wildcards.seed}/weights.safetensors"
 
 
 def row_weights(method, seed, year):
@@ -250,36 +248,6 @@ def voc_rows(year):
         }
         for method in RUN.methods
         for seed in RUN.seeds
-    ]
-
-
-def normals_network(network, seed):
-    """A network that was trained on surface normals."""
-    return f"results/normals/networks/{network}/seed{seed}/weights.safetensors"
-
-
-def normals_weights(wildcards):
-    """The network of a row of normals; none for the control, the training images' mean."""
-    if wildcards.normals_method == "mean_normal":
-        return []
-    return normals_network(wildcards.normals_method, wildcards.seed)
-
-
-def normals_rows():
-    """What `trackssl nyu-normals` needs to know of each row; the control has one, as no draw is in it."""
-    rows = [("mean_normal", RUN.seeds[0], [])] + [
-        (name, seed, [normals_network(name, seed)])
-        for name in RUN.benchmarked("normals")
-        for seed in RUN.seeds
-    ]
-    return [
-        {
-            "method": method,
-            "seed": seed,
-            "networks": networks,
-            "scores": f"results/normals/methods/{method}/seed{seed}/scores.json",
-        }
-        for method, seed, networks in rows
     ]
 
 

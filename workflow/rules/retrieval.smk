@@ -1,32 +1,5 @@
 # Features of windows as they are -> nearest neighbours of VOC's objects, and their table.
 
-RETRIEVED = {fixed_name(network): network for network in RUN.benchmarked("retrieval")}
-
-
-def retrieval_rows():
-    """What `trackssl voc-retrieval` needs to know of each row."""
-    return [
-        {
-            "method": method,
-            "seed": seed,
-            "networks": fixed_weights(network, seed),
-            "members": 1,
-            "precision": f"results/voc_retrieval/{method}_seed{seed}.csv",
-        }
-        for method, network in RETRIEVED.items()
-        for seed in RUN.seeds
-    ]
-
-
-def retrieval_features(split):
-    """Input function: the features of a row's network on one split."""
-
-    def path(wildcards):
-        folder = f"{RETRIEVED[wildcards.method]}/seed{wildcards.seed}"
-        return f"results/detection/features/{folder}/as_is_{RUN.retrieval.layer}/{split}.npy"
-
-    return path
-
 
 rule retrieve:
     input:

@@ -1,50 +1,5 @@
 # MIT Indoor 67: fixed features, fine-tuned networks and baselines -> accuracies and their table.
 
-SCENES = RUN.benchmarked("scenes")
-
-
-def scene_settings(*keys):
-    """A part of the section, so that an edit of another part reruns nothing."""
-    return RUN.scenes.model_dump_json(include=set(keys))
-
-
-def scene_row(method, seed, folder, networks):
-    """What `trackssl mit67-accuracy` needs to know of a row."""
-    return {
-        "method": method,
-        "seed": seed,
-        "networks": networks,
-        "members": 1,
-        "metrics": f"results/scenes/{folder}/seed{seed}/metrics.json",
-    }
-
-
-def scene_rows():
-    """The rows of the table: fixed features, fine-tuned networks, then what is not learnt."""
-    return [
-        row
-        for seed in RUN.seeds
-        for row in (
-            *(
-                scene_row(fixed_name(n), seed, f"linear/{n}", fixed_weights(n, seed))
-                for n in SCENES
-            ),
-            *(
-                scene_row(
-                    f"{n}_finetuned",
-                    seed,
-                    f"finetuned/{n}",
-                    [f"results/scenes/finetuned/{n}/seed{seed}/weights.safetensors"],
-                )
-                for n in SCENES
-            ),
-            *(
-                scene_row(name, seed, f"baselines/{name}", []) | {"members": 0}
-                for name in RUN.scenes.baselines
-            ),
-        )
-    ]
-
 
 rule fetch_mit67:
     input:
