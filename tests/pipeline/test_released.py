@@ -157,7 +157,7 @@ def configured(tiny: dict, **source: object) -> dict:
 def test_the_released_weights_are_a_row_whose_seeds_share_one_file(pipeline, tiny) -> None:
     values = configured(tiny, address="http://127.0.0.1:1/x.caffemodel", sha256="0" * 64)
     pipeline.configure(values)
-    code, output = pipeline.run("--dry-run")
+    code, output = pipeline.run("--dry-run", "results/voc_map.csv")
     assert code == 0, output
     jobs = dict(re.findall(r"^(\w+) +(\d+)$", output, re.M))
     assert jobs["import_weights"] == "1"
