@@ -5,7 +5,18 @@ from typing import Annotated
 
 import typer
 
-from trackssl.detection.commands import CarryName, InitName, ProgressFolder, RuleName, Threads
+from trackssl.detection.commands import RuleName
+from trackssl.options import (
+    Carry,
+    CarryName,
+    Init,
+    InitWeights,
+    LogFile,
+    NetworkSettings,
+    ProgressFolder,
+    Threads,
+    WeightsFile,
+)
 
 IndexFile = Annotated[Path, typer.Option(help="The image index of voc-images.")]
 TrainSplit = Annotated[str, typer.Option(help="Which list of the index to learn from.")]
@@ -70,19 +81,15 @@ def finetune_classifier(
     images: IndexFile,
     train: TrainSplit,
     test: TestSplit,
-    init: Annotated[InitName, typer.Option(help="Where the weights come from.")],
-    out: Annotated[Path, typer.Option(help="Weights to write, safetensors.")],
-    log: Annotated[Path, typer.Option(help="Losses to write, JSON lines.")],
+    init: Init,
+    out: WeightsFile,
+    log: LogFile,
     ap: ApFile,
     progress: ProgressFolder,
-    weights: Annotated[Path | None, typer.Option(help="init weights: the file.")] = None,
-    carry: Annotated[
-        CarryName, typer.Option(help="init weights: all takes a classifier's fc6 and fc7 over too.")
-    ] = CarryName.convolutions,
+    weights: InitWeights = None,
+    carry: Carry = CarryName.convolutions,
     rule: ApRule = RuleName.eleven_points,
-    network: Annotated[
-        str | None, typer.Option(help="Section `network`: inline JSON or a YAML file.")
-    ] = None,
+    network: NetworkSettings = None,
     settings: Annotated[
         str | None, typer.Option(help="Section `classification`: inline JSON or a YAML file.")
     ] = None,

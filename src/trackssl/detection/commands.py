@@ -7,6 +7,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from trackssl.errors import InputError
+from trackssl.options import (
+    Carry,
+    CarryName,
+    Init,
+    InitName,
+    InitWeights,
+    LogFile,
+    NetworkSettings,
+    ProgressFolder,
+    Threads,
+    WeightsFile,
+)
 
 if TYPE_CHECKING:
     from trackssl.datasets.voc import VocIndex
@@ -20,10 +32,6 @@ ProposalsFile = Annotated[Path, typer.Option(help="The proposals of this split, 
 FeatureFiles = Annotated[
     list[Path], typer.Option(help="Features of this split; repeat it for an ensemble's networks.")
 ]
-ProgressFolder = Annotated[
-    Path, typer.Option(help="Folder that keeps unfinished work, to go on after a kill.")
-]
-Threads = Annotated[int, typer.Option(min=1, help="Numerical threads; results depend on them.")]
 
 
 class Mode(StrEnum):
@@ -39,21 +47,6 @@ class Layer(StrEnum):
     fc7 = "fc7"
     fc6 = "fc6"
     pool5 = "pool5"
-
-
-class InitName(StrEnum):
-    """Where weights come from."""
-
-    random = "random"
-    weights = "weights"
-    torchvision = "torchvision"
-
-
-class CarryName(StrEnum):
-    """What is carried over."""
-
-    convolutions = "convolutions"
-    all = "all"
 
 
 class RuleName(StrEnum):
@@ -171,17 +164,13 @@ def finetune(
     voc: IndexFile,
     split: Split,
     proposals: ProposalsFile,
-    init: Annotated[InitName, typer.Option(help="Where the weights come from.")],
-    out: Annotated[Path, typer.Option(help="Weights to write, safetensors.")],
-    log: Annotated[Path, typer.Option(help="Losses to write, JSON lines.")],
+    init: Init,
+    out: WeightsFile,
+    log: LogFile,
     progress: ProgressFolder,
-    weights: Annotated[Path | None, typer.Option(help="init weights: the file.")] = None,
-    carry: Annotated[
-        CarryName, typer.Option(help="init weights: all takes a classifier's fc6 and fc7 over too.")
-    ] = CarryName.convolutions,
-    network: Annotated[
-        str | None, typer.Option(help="Section `network`: inline JSON or a YAML file.")
-    ] = None,
+    weights: InitWeights = None,
+    carry: Carry = CarryName.convolutions,
+    network: NetworkSettings = None,
     settings: Annotated[
         str | None, typer.Option(help="Section `finetuning`: inline JSON or a YAML file.")
     ] = None,
@@ -196,13 +185,14 @@ def finetune(
     """
     from trackssl.config import Finetuning, Network, load_settings
     from trackssl.detection import finetune as library
+    from trackssl.tuning import Start
 
     index, opened = _open(voc, split, proposals)
     loss = library.finetune(
         index,
         split,
         opened,
-        library.Start(init.value, weights, seed, carry.value),
+        Start(init.value, weights, seed, carry.value),
         load_settings(Network, network, "network"),
         load_settings(Finetuning, settings, "finetuning"),
         threads,

@@ -1,36 +1,27 @@
 """Commands of the benchmark of surface normals, in the order of the data."""
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from trackssl.options import (
+    CarryName,
+    Init,
+    InitWeights,
+    LogFile,
+    NetworkSettings,
+    ProgressFolder,
+    Threads,
+    WeightsFile,
+)
+
 _PANEL = "Surface normals"
 
 PreparedFolder = Annotated[Path, typer.Option(help="The folder of prepare-normals.")]
-ProgressFolder = Annotated[
-    Path, typer.Option(help="Folder that keeps unfinished work, to go on after a kill.")
-]
 NyuSettings = Annotated[
     str | None, typer.Option(help="Section `nyuv2`: inline JSON or a YAML file.")
 ]
-Threads = Annotated[int, typer.Option(min=1, help="Numerical threads; results depend on them.")]
-
-
-class InitName(StrEnum):
-    """Where weights come from."""
-
-    random = "random"
-    weights = "weights"
-    torchvision = "torchvision"
-
-
-class CarryName(StrEnum):
-    """What is carried over."""
-
-    convolutions = "convolutions"
-    all = "all"
 
 
 def register(app: typer.Typer) -> None:
@@ -87,17 +78,15 @@ def prepare_normals(
 
 def train_normals(
     prepared: PreparedFolder,
-    init: Annotated[InitName, typer.Option(help="Where the weights come from.")],
-    out: Annotated[Path, typer.Option(help="Weights to write, safetensors.")],
-    log: Annotated[Path, typer.Option(help="Losses to write, JSON lines.")],
+    init: Init,
+    out: WeightsFile,
+    log: LogFile,
     progress: ProgressFolder,
-    weights: Annotated[Path | None, typer.Option(help="init weights: the file.")] = None,
+    weights: InitWeights = None,
     carry: Annotated[
         CarryName, typer.Option(help="init weights: all takes a classifier's fc6 over too.")
     ] = CarryName.convolutions,
-    network: Annotated[
-        str | None, typer.Option(help="Section `network`: inline JSON or a YAML file.")
-    ] = None,
+    network: NetworkSettings = None,
     settings: Annotated[
         str | None, typer.Option(help="Section `normals`: inline JSON or a YAML file.")
     ] = None,

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from trackssl.errors import InputError
+from trackssl.options import NetworkSettings
 
 RunMark = Annotated[Path, typer.Option(help="The run's mark, results/run.json.")]
 Rows = Annotated[
@@ -15,7 +16,6 @@ Rows = Annotated[
 TableFile = Annotated[Path, typer.Option(help="The table to write, CSV.")]
 SummaryFile = Annotated[Path, typer.Option(help="Means and spreads over seeds to write, CSV.")]
 VocSettings = Annotated[str | None, typer.Option(help="VOC settings: JSON or a YAML file.")]
-NetworkSettings = Annotated[str | None, typer.Option(help="Network settings: JSON or a YAML file.")]
 
 
 def register(app: typer.Typer) -> None:

@@ -10,7 +10,7 @@ import pandas as pd
 from trackssl.config import Network, Scenes
 from trackssl.datasets.image_index import ImageIndex
 from trackssl.errors import InputError
-from trackssl.report.rows import Made, first_columns, last_columns, write_table
+from trackssl.report.rows import Made, first_columns, last_columns, run_name, write_table
 
 _TABLE = "mit67_accuracy"
 METRICS = ("accuracy_per_class", "accuracy")  # the first one is the paper's
@@ -54,8 +54,7 @@ def write_mit67_accuracy(
     summary: Path,
 ) -> pd.DataFrame:
     """Write the table and its means and spreads over seeds; returns the table."""
-    name = json.loads(run.read_text(encoding="utf-8"))["name"]
-    made = mit67_rows(rows, name, index, scenes, network)
+    made = mit67_rows(rows, run_name(run), index, scenes, network)
     return write_table(made, out, summary, METRICS)
 
 

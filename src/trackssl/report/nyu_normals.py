@@ -10,7 +10,7 @@ import pandas as pd
 from trackssl.config import Network, Normals, Nyuv2
 from trackssl.errors import InputError
 from trackssl.normals.metrics import METRICS, Scores
-from trackssl.report.rows import Made, first_columns, last_columns, write_table
+from trackssl.report.rows import Made, first_columns, last_columns, run_name, write_table
 
 
 class Row(Made):
@@ -73,7 +73,6 @@ def write_nyu_normals(
     """Write the table and its means and spreads over seeds; returns the table."""
     from trackssl.datasets.nyuv2 import read_index
 
-    name = json.loads(run.read_text(encoding="utf-8"))["name"]
     images = len(read_index(index).splits["test"])
-    made = nyu_normals_rows(rows, name, data, settings, network, images)
+    made = nyu_normals_rows(rows, run_name(run), data, settings, network, images)
     return write_table(made, out, summary, METRICS)

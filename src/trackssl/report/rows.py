@@ -1,5 +1,6 @@
 """The columns that all results tables share, and how a table is written."""
 
+import json
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -23,6 +24,11 @@ class Made(Section):
     seed: int
     networks: list[str]
     members: int | None = None
+
+
+def run_name(run: Path) -> str:
+    """The name in a run's mark, results/run.json."""
+    return str(json.loads(run.read_text(encoding="utf-8"))["name"])
 
 
 def first_columns(made: Made, run: str, data: str, split: str, items: int) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """`results/voc07_classification.csv`: a row a network and seed, mAP and AP of each class."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ import pandas as pd
 
 from trackssl.config import Classification, Network, Voc
 from trackssl.datasets.image_index import read_image_index
-from trackssl.report.rows import Made, first_columns, last_columns, write_table
+from trackssl.report.rows import Made, first_columns, last_columns, run_name, write_table
 from trackssl.tables import read_csv
 
 
@@ -71,7 +70,6 @@ def write_voc07_classification(
     summary: Path,
 ) -> pd.DataFrame:
     """Write the table and its means and spreads over seeds; returns the table."""
-    name = json.loads(run.read_text(encoding="utf-8"))["name"]
     images = len(read_image_index(index).split(voc.test_split).paths)
-    made = voc07_classification_rows(rows, name, voc, network, settings, images)
+    made = voc07_classification_rows(rows, run_name(run), voc, network, settings, images)
     return write_table(made, out, summary, ["mAP"])

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from trackssl.config import Network, Voc
-from trackssl.report.rows import Made, first_columns, last_columns, write_table
+from trackssl.report.rows import Made, first_columns, last_columns, run_name, write_table
 from trackssl.tables import read_csv
 
 
@@ -59,7 +59,6 @@ def write_voc_map(
     summary: Path,
 ) -> pd.DataFrame:
     """Write the table and its means and spreads over seeds; returns the table."""
-    name = json.loads(run.read_text(encoding="utf-8"))["name"]
     images = json.loads(index.read_text(encoding="utf-8"))["splits"][voc.test_split]["images"]
-    made = voc_map_rows(rows, name, voc, network, len(images))
+    made = voc_map_rows(rows, run_name(run), voc, network, len(images))
     return write_table(made, out, summary, ["mAP"])

@@ -1,6 +1,5 @@
 """`results/voc_retrieval.csv`: a row a network and seed, shares of right windows in percent."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from trackssl.config import Network, Retrieval, Voc
-from trackssl.report.rows import Made, first_columns, last_columns, write_table
+from trackssl.report.rows import Made, first_columns, last_columns, run_name, write_table
 from trackssl.retrieval.precision import overall
 from trackssl.tables import read_csv
 
@@ -62,6 +61,5 @@ def write_voc_retrieval(
     summary: Path,
 ) -> pd.DataFrame:
     """Write the table and its means and spreads over seeds; returns the table."""
-    name = json.loads(run.read_text(encoding="utf-8"))["name"]
-    made = voc_retrieval_rows(rows, name, voc, network, settings)
+    made = voc_retrieval_rows(rows, run_name(run), voc, network, settings)
     return write_table(made, out, summary, METRICS)

@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from trackssl.detection.commands import CarryName, InitName, ProgressFolder, Threads
+from trackssl.options import (
+    Carry,
+    CarryName,
+    Init,
+    InitWeights,
+    NetworkSettings,
+    ProgressFolder,
+    Threads,
+)
 
 if TYPE_CHECKING:
     from trackssl.scenes.evaluation import Accuracy
@@ -63,19 +71,15 @@ def classify_scenes(
 
 def finetune_scenes(
     images: ImagesFile,
-    init: Annotated[InitName, typer.Option(help="Where the weights come from.")],
+    init: Init,
     out: Annotated[
         Path,
         typer.Option(help="Folder for weights.safetensors, log.jsonl, metrics.json and the rest."),
     ],
     progress: ProgressFolder,
-    weights: Annotated[Path | None, typer.Option(help="init weights: the file.")] = None,
-    carry: Annotated[
-        CarryName, typer.Option(help="init weights: all takes a classifier's fc6 and fc7 over too.")
-    ] = CarryName.convolutions,
-    network: Annotated[
-        str | None, typer.Option(help="Section `network`: inline JSON or a YAML file.")
-    ] = None,
+    weights: InitWeights = None,
+    carry: Carry = CarryName.convolutions,
+    network: NetworkSettings = None,
     settings: Settings = None,
     seed: Annotated[int, typer.Option(min=0, help="Of new layers, crops and dropout.")] = 0,
     threads: Threads = 2,
