@@ -41,7 +41,7 @@ def test_the_paper_config_says_what_the_defaults_say() -> None:
     assert paper == Config(**own, torch_threads=8)
 
 
-def test_the_study_is_the_miniature_with_more_seeds_and_longer_trainings() -> None:
+def test_the_study_is_the_miniature_with_more_of_what_takes_time() -> None:
     miniature, study = (load_config(REPOSITORY / f) for f in ("config.yaml", "config/study.yaml"))
     assert len(study.seeds) >= 3 and not set(study.seeds) & set(miniature.seeds)
     sizes = [
@@ -49,14 +49,18 @@ def test_the_study_is_the_miniature_with_more_seeds_and_longer_trainings() -> No
         for run in (miniature, study)
     ]
     assert sizes[0] == sizes[1]
-    longer = {"iterations": 300, "lr_step_iterations": 240}
-    same = {
-        "name": "study",
-        "seeds": study.seeds,
-        "finetuning": miniature.finetuning.model_copy(update=longer),
-        "pretraining": miniature.pretraining.model_copy(update={"sets": study.pretraining.sets}),
-    }
-    assert study == miniature.model_copy(update=same)
+    sections = ("pretraining", "proposals", "finetuning", "classification", "scenes", "normals")
+    more = {"name", "seeds", "image_input_px", "second_voc", "tables", "nyuv2", *sections}
+    assert study == miniature.model_copy(update={name: getattr(study, name) for name in more})
+    kept = {"learning_rate", "dropout", "momentum", "weight_decay"}
+    for own, other in (
+        (study.finetuning, miniature.finetuning),
+        (study.classification.finetuning, miniature.classification.finetuning),
+        (study.scenes.finetuning, miniature.scenes.finetuning),
+        (study.normals, miniature.normals),
+    ):
+        assert own.model_dump(include=kept) == other.model_dump(include=kept)
+        assert own.iterations > other.iterations
 
 
 def test_a_setting_absent_from_the_config_has_the_papers_value(values: dict) -> None:
@@ -81,6 +85,8 @@ def test_a_setting_absent_from_the_config_has_the_papers_value(values: dict) -> 
         ("networks", {"a": {"init": "readapted", "after": "b"}}, "no network 'b' to start from"),
         ("networks", {"a": {"init": "readapted", "after": "a"}}, "leads back to itself"),
         ("networks", {"a": {"init": "pairs"}}, "init 'pairs' needs 'set'"),
+        ("networks", {"mean_normal": {"init": "random"}}, "choose another name"),
+        ("networks", {"random": {"init": "pairs", "set": "5m"}}, "choose another name"),
         ("methods", {"both": {"networks": ["scratch", "lost"]}}, "there is no network 'lost'"),
         ("methods", {"un.dotted": {"networks": ["scratch"]}}, "un.dotted"),
         ("name", None, "'name' is None"),
@@ -98,6 +104,24 @@ def test_an_impossible_config_is_refused_with_key_and_remedy(
         parse(Config, values, "config.yaml")
     assert sentence in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("section", "what"),
+    [
+        ({"classification": {"layer": "fc7"}}, "classification.layer fc7 is a layer whose size"),
+        (
+            {"networks": {"own": {"init": "weights", "path": "w", "carry": "all"}}, "methods": {}},
+            "networks.own carries a layer whose size goes with network.input_px, 99",
+        ),
+    ],
+)
+def test_larger_whole_images_take_convolutions_alone(values: dict, section, what: str) -> None:
+    config = parse(Config, values | {"image_input_px": 163}, "config.yaml")
+    assert config.image_network == config.network.model_copy(update={"input_px": 163})
+    parse(Config, values | section, "config.yaml")
+    with pytest.raises(InputError, match=what):
+        parse(Config, values | section | {"image_input_px": 163}, "config.yaml")
 
 
 def test_repeated_networks_of_a_method_take_different_seeds() -> None:

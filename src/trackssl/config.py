@@ -743,7 +743,12 @@ _PAPER_METHODS = {name: Method(networks=[name]) for name in _PAPER_NETWORKS} | {
 }
 
 TableName = Literal[
-    "voc_map", "voc_retrieval", "voc07_classification", "mit67_accuracy", "nyu_normals"
+    "voc_map",
+    "second_voc_map",
+    "voc_retrieval",
+    "voc07_classification",
+    "mit67_accuracy",
+    "nyu_normals",
 ]
 # What the paper's tables are read for; the summary of each table holds these differences.
 _PAPER_COMPARISONS = [
@@ -795,13 +800,24 @@ class Config(Section):
     videos: Videos = Field(description=Videos.__doc__)
     mining: Mining = Field(Mining(), description=Mining.__doc__)
     network: Network = Field(Network(), description=Network.__doc__)
+    image_input_px: int | None = Field(
+        None,
+        ge=67,
+        description=(
+            "Side of the input where a network sees whole images (classification, scenes, "
+            "normals); null: network.input_px, as in the paper."
+        ),
+    )
     pretraining: Pretraining = Field(Pretraining(), description=Pretraining.__doc__)
     data: Data = Field(Data(), description=Data.__doc__)
     readaptation: Readaptation = Field(Readaptation(), description=Readaptation.__doc__)
     voc: Voc = Field(Voc(), description=Voc.__doc__)
     second_voc: Voc | None = Field(
         None,
-        description="Detection is measured on this year too, as results/voc_map_<year>.csv.",
+        description=(
+            "Another year: detection is measured on it too (results/voc_map_<year>.csv), and "
+            "classification on whichever is 2007."
+        ),
     )
     proposals: Proposals = Field(Proposals(), description=Proposals.__doc__)
     finetuning: Finetuning = Field(Finetuning(), description=Finetuning.__doc__)
@@ -818,7 +834,10 @@ class Config(Section):
     tables: list[TableName] = Field(
         list(get_args(TableName)),
         min_length=1,
-        description="What `snakemake` makes when no target is named: results/<table>.csv.",
+        description=(
+            "What `snakemake` makes when no target is named: results/<table>.csv; "
+            "second_voc_map: results/voc_map_<year>.csv where there is a second_voc."
+        ),
     )
     comparisons: list[Annotated[list[Name], Field(min_length=2, max_length=2)]] = Field(
         _PAPER_COMPARISONS,
@@ -847,6 +866,11 @@ class Config(Section):
         if len(set(drawn)) < len(drawn):
             raise ValueError("second_voc needs a devkit of its own, as the miniworld draws it anew")
         for name, network in self.networks.items():
+            if name == "mean_normal" or (name == "random" and network.init != "random"):
+                raise ValueError(
+                    f"networks.{name}: tables call a row that no network made so; choose another "
+                    "name"
+                )
             if network.set is not None and network.set not in self.pretraining.sets:
                 raise ValueError(
                     f"networks.{name}: there is no set '{network.set}' in pretraining.sets "
@@ -866,6 +890,7 @@ class Config(Section):
                     "'convolutions'"
                 )
             self.chain(name)
+        self._whole_images_fit()
         for name, method in self.methods.items():
             for member in method.networks:
                 if member not in self.networks:
@@ -881,6 +906,24 @@ class Config(Section):
                         f"(there are: {', '.join(self.networks)})"
                     )
         return self
+
+    def _whole_images_fit(self) -> None:
+        if self.image_network == self.network:
+            return
+        whole = [name for name, network in self.networks.items() if network.carry == "all"]
+        layer = self.classification.layer
+        if whole or layer != "pool5":
+            reason = f"networks.{whole[0]} carries" if whole else f"classification.layer {layer} is"
+            raise ValueError(
+                f"image_input_px {self.image_input_px}: {reason} a layer whose size goes with "
+                f"network.input_px, {self.network.input_px}; leave image_input_px out"
+            )
+
+    @property
+    def image_network(self) -> Network:
+        """The network where it sees whole images; its convolutions fit any size."""
+        px = self.image_input_px or self.network.input_px
+        return self.network.model_copy(update={"input_px": px})
 
     def chain(self, network: str) -> list[str]:
         """Networks from the first pre-training to `network`: its iterative rounds in order."""

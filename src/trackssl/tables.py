@@ -16,6 +16,10 @@ LAST_COLUMNS = ("paper_value", "paper_source", "comparable", "protocol")
 TABLE_DIGITS = 6  # significant ones, of results tables
 
 
+# Errors, unlike shares: of two methods the one with the lower value is better.
+LOWER_IS_BETTER = frozenset({"mean", "median"})
+
+
 def metric_names(table: pd.DataFrame) -> list[str]:
     """Columns of a results table that hold metrics, in its order."""
     return [name for name in table.columns if name not in (*FIRST_COLUMNS, *LAST_COLUMNS)]

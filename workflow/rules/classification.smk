@@ -81,7 +81,7 @@ rule finetune_classifier:
         test=CLASSIFIED_VOC.test_split,
         ap_rule=CLASSIFIED_VOC.rule,
         settings=RUN.classification.model_dump_json(include={"finetuning"}),
-        network=settings("network"),
+        network=IMAGE_NETWORK,
         torch_threads=RUN.torch_threads,
         recipe=1,
     message:
@@ -123,7 +123,7 @@ rule voc07_classification:
     params:
         rows=json.dumps(classification_rows()),
         voc=CLASSIFIED_VOC.model_dump_json(),
-        network=settings("network"),
+        network=IMAGE_NETWORK,
         settings=settings("classification"),
     message:
         "Writing results/voc07_classification.csv"

@@ -30,6 +30,7 @@ if (
 shell.prefix("export TRACKSSL_END_WITH_PARENT=1; exec ")
 
 CONDA = "../../envs/trackssl.yaml"
+IMAGE_NETWORK = RUN.image_network.model_dump_json()
 DEVICES = max(1, RUN.gpus)  # processes of a training, each with a device
 # The list of labelled images of each benchmark on whole images.
 IMAGE_INDEX = {
@@ -138,9 +139,16 @@ def feature_options(wildcards, input):
 
 def as_is_options(wildcards, input):
     """The same options, of a network without fine-tuning."""
-    network = RUN.network.model_dump_json()
     start = start_options(wildcards, input)
-    return f"{start} --network {shlex.quote(network)} --seed {wildcards.seed}"
+    return (
+        f"{start} --network {shlex.quote(settings('network'))} --seed {wildcards.seed}"
+    )
+
+
+def whole_image_options(wildcards, input):
+    """The same options, where the network sees whole images."""
+    start = start_options(wildcards, input)
+    return f"{start} --network {shlex.quote(IMAGE_NETWORK)} --seed {wildcards.seed}"
 
 
 def pretraining_section(wildcards):
@@ -259,8 +267,12 @@ def readapted_weights(wildcards):
 
 def tables():
     """The tables of the run; detection has one of each year."""
-    years = [f"voc_map{year}" for year in VOC if "voc_map" in RUN.tables]
-    return years + [name for name in RUN.tables if name != "voc_map"]
+    years = dict(zip(["voc_map", "second_voc_map"], VOC))
+    return [
+        f"voc_map{years[name]}" if name in years else name
+        for name in RUN.tables
+        if name in years or name != "second_voc_map"
+    ]
 
 
 wildcard_constraints:

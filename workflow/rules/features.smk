@@ -25,7 +25,7 @@ rule extract_image_features:
         runtime=480,
         gpu=RUN.gpus,
     params:
-        network=as_is_options,
+        network=whole_image_options,
         torch_threads=RUN.torch_threads,
         recipe=1,
     message:

@@ -72,7 +72,7 @@ rule train_normals:
     params:
         init=initial_options,
         settings=RUN.normals.model_dump_json(exclude={"networks"}),
-        network=settings("network"),
+        network=IMAGE_NETWORK,
         torch_threads=RUN.torch_threads,
         recipe=1,
     message:
@@ -165,7 +165,7 @@ rule nyu_normals:
         rows=json.dumps(normals_rows()),
         data=settings("nyuv2"),
         settings=settings("normals"),
-        network=settings("network"),
+        network=IMAGE_NETWORK,
     message:
         "Writing results/nyu_normals.csv"
     shell:

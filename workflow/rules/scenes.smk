@@ -93,7 +93,7 @@ rule finetune_scenes:
         folder=subpath(output[0], parent=True),
         init=initial_options,
         settings=scene_settings("finetuning"),
-        network=settings("network"),
+        network=IMAGE_NETWORK,
         torch_threads=RUN.torch_threads,
         recipe=1,
     message:
@@ -168,7 +168,7 @@ rule mit67_accuracy:
     params:
         rows=json.dumps(scene_rows()),
         settings=scene_settings("source", "baselines"),
-        network=settings("network"),
+        network=IMAGE_NETWORK,
     message:
         "Writing results/mit67_accuracy.csv"
     shell:

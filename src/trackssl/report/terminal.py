@@ -6,7 +6,7 @@ import pandas as pd
 from rich.table import Table
 
 from trackssl.report.publish import SHOWN, cell
-from trackssl.tables import metric_names, read_csv
+from trackssl.tables import LOWER_IS_BETTER, metric_names, read_csv
 
 
 def render(path: Path, every_metric: bool = False) -> Table:
@@ -22,7 +22,8 @@ def render(path: Path, every_metric: bool = False) -> Table:
         caption=_caption(first),
     )
     shown = metrics if every_metric else metrics[:1]
-    for name in (*SHOWN, *shown):
+    heads = [_head(name) for name in shown]
+    for name in (*SHOWN, *heads):
         drawn.add_column(name, justify="left" if name == "method" else "right", no_wrap=True)
     beside_paper = bool(table["comparable"].all()) and not every_metric
     if beside_paper:
@@ -52,8 +53,12 @@ def render_differences(path: Path) -> Table | None:
     for row in differences.itertuples(index=False):
         mean, spread = f"{row.difference_mean:+.1f}", f"{row.difference_std:.1f}"
         count = f"{row.seeds_higher} of {row.seeds}"
-        drawn.add_row(str(row.method), str(row.than), str(row.metric), mean, spread, count)
+        drawn.add_row(str(row.method), str(row.than), _head(str(row.metric)), mean, spread, count)
     return drawn
+
+
+def _head(metric: str) -> str:
+    return f"{metric}, lower is better" if metric in LOWER_IS_BETTER else metric
 
 
 def _number(value: float) -> str:
