@@ -2,6 +2,7 @@
 
 import os
 import sys
+from pathlib import Path
 
 import typer
 
@@ -20,6 +21,7 @@ import trackssl.videos.commands
 from trackssl import __version__
 from trackssl.errors import InputError
 from trackssl.processes import end_with_parent
+from trackssl.provenance import FOLDER, watch
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -65,11 +67,16 @@ def main() -> None:
     """Run the command line; bad input is one sentence on stderr and exit status 2."""
     if os.environ.get("TRACKSSL_END_WITH_PARENT"):  # set by the rules, see common.smk
         end_with_parent()
+    watched = watch()
     try:
         app()
     except InputError as error:
         typer.secho(f"error: {error}", err=True, fg="red")
         sys.exit(2)
+    except SystemExit as end:  # how a command that ended well ends too
+        if watched and not end.code:
+            watched.write(Path(os.environ[FOLDER]))
+        raise
 
 
 if __name__ == "__main__":

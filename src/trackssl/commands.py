@@ -26,6 +26,7 @@ def register(app: typer.Typer) -> None:
     app.command("export", rich_help_panel=_PANEL)(export)
     app.command("import-weights", rich_help_panel=_PANEL)(import_weights)
     app.command("benchmark", rich_help_panel="Benchmarks")(benchmark)
+    app.command("provenance", rich_help_panel="Tables")(provenance)
 
 
 def export(
@@ -133,3 +134,37 @@ def benchmark(
     ]  # fmt: skip
     typer.echo(" ".join(command), err=True)
     os.execvp(command[0], command)
+
+
+def provenance(
+    file: Annotated[Path, typer.Argument(help="A table, weights, or any other file of a run.")],
+    records: Annotated[
+        Path, typer.Option(help="The run's records; paths in them start where this is called.")
+    ] = Path("provenance"),
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the records, a line each.")
+    ] = False,
+) -> None:
+    """Print how a file was made, from what, and so on back to the videos: commit, command, times.
+
+    Example: trackssl provenance results/voc_map.csv
+    """
+    import json
+    from dataclasses import asdict
+
+    from trackssl.errors import InputError
+    from trackssl.provenance import chain, render
+
+    steps = list(chain(str(file), records))
+    if steps[0].record is None:
+        raise InputError(
+            f"{file}: {records} has no record of it; call this in the run's folder, with a path as "
+            "its rules write it."
+        )
+    if as_json:
+        for step in steps:
+            if step.record and not step.again:
+                typer.echo(json.dumps(asdict(step.record) | {"oddity": step.oddity}))
+        return
+    for line in render(steps):
+        typer.echo(line)

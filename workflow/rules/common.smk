@@ -8,6 +8,7 @@ from snakemake.exceptions import WorkflowError
 
 import trackssl.config
 from trackssl.errors import InputError
+from trackssl.files import fingerprint
 
 try:
     RUN = trackssl.config.parse(trackssl.config.Config, config, "config")
@@ -27,7 +28,12 @@ if (
 
 # A job is the command itself (exec), not a shell around it, and ends when Snakemake does: one that
 # outlived a killed Snakemake would still write when it is started again.
-shell.prefix("export TRACKSSL_END_WITH_PARENT=1; exec ")
+# Each leaves a record of what it read and made, see `trackssl provenance`.
+shell.prefix(
+    "export TRACKSSL_END_WITH_PARENT=1 TRACKSSL_PROVENANCE=provenance"
+    f" TRACKSSL_CONFIG_HASH={fingerprint(RUN.model_dump(mode='json'))}"
+    f" TRACKSSL_LOCK={shlex.quote(str(Path(workflow.basedir) / 'envs/requirements.txt'))}; exec "
+)
 
 CONDA = "../../envs/trackssl.yaml"
 IMAGE_NETWORK = RUN.image_network.model_dump_json()

@@ -1,0 +1,275 @@
+"""Where a file came from: a record for each output of a run, and the chain of them to the videos.
+
+The rules name a folder for records; every command that ends well writes there, for each file that
+it made, what it read, how it was called, with which code, and when. Files are told apart by their
+SHA-256, so a record that no longer fits its file is seen.
+"""
+
+import json
+import os
+import platform
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from trackssl import __version__
+from trackssl.errors import InputError
+from trackssl.files import file_sha256, fingerprint, write_json
+
+FOLDER = "TRACKSSL_PROVENANCE"  # environment: where records go, none without it
+CONFIG = "TRACKSSL_CONFIG_HASH"  # environment: of the whole config of the run
+LOCK = "TRACKSSL_LOCK"  # environment: the file that pins the packages
+
+_MOST_FILES = 2_000  # of a folder that is looked through
+_MOST_BYTES = 4 << 30  # of a file that is hashed; a larger one is known by its size
+
+Stamp = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A file or folder: hex SHA-256 (of a folder: of names and sizes; empty where it is too large),
+    size in bytes, and the time of its last change in ns.
+    """
+
+    sha256: str
+    bytes: int
+    changed_ns: int
+
+
+@dataclass(frozen=True)
+class Record:
+    """How an output was made. `inputs` by path; times in UTC, ISO 8601; `commit` ends in + where
+    files differed from it, and is empty where the code lies in no checkout.
+    """
+
+    output: str
+    made: Fact
+    inputs: dict[str, Fact]
+    command: list[str]
+    version: str
+    commit: str
+    config: str
+    lock: str
+    machine: str
+    start: str
+    end: str
+
+
+class Watch:
+    """What a command reads and writes, told from the files that its arguments name.
+
+    A named file that is there before and unchanged after is an input; one that is new or changed is
+    an output. Files named within a JSON argument count too.
+    """
+
+    def __init__(self, arguments: list[str]) -> None:
+        self._arguments = arguments
+        self._start = _now()
+        self._before = {path: _stamp(path) for path in _named(arguments)}
+
+    def write(self, folder: Path) -> list[Path]:
+        """Write a record for each output -> the records' paths."""
+        inputs: dict[str, Fact] = {}
+        outputs: dict[str, Fact] = {}
+        for path, before in self._before.items():
+            after = _stamp(path)
+            if after is not None:
+                (outputs if after != before else inputs)[path] = _fact(path, folder)
+        written = []
+        for path, made in outputs.items():
+            record = Record(
+                path, made, inputs, self._arguments, __version__, _commit(),
+                os.environ.get(CONFIG, ""), _lock(), _machine(), self._start, _now(),
+            )  # fmt: skip
+            written.append(_place(folder, path))
+            write_json(written[-1], asdict(record))
+        return written
+
+
+def watch() -> Watch | None:
+    """A watch on this command, where records are wanted; of several processes the first has it."""
+    ranks = (os.environ.get("RANK", "0"), os.environ.get("SLURM_PROCID", "0"))
+    return Watch(sys.argv[1:]) if os.environ.get(FOLDER) and set(ranks) == {"0"} else None
+
+
+def read_record(folder: Path, path: str) -> Record | None:
+    """The record of a file; None where there is none. Raises InputError for a damaged one."""
+    place = _place(folder, path)
+    if not place.is_file():
+        return None
+    try:
+        values = json.loads(place.read_text(encoding="utf-8"))
+        made = Fact(**values.pop("made"))
+        inputs = {name: Fact(**fact) for name, fact in values.pop("inputs").items()}
+        return Record(**values, made=made, inputs=inputs)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise InputError(
+            f"{place}: is no record of provenance ({error}); make {path} again."
+        ) from None
+
+
+@dataclass(frozen=True)
+class Step:
+    """A file of a chain: how deep, its record if there is one, what is odd, and whether it was told
+    before (its inputs are then not listed again).
+    """
+
+    depth: int
+    path: str
+    record: Record | None
+    oddity: str
+    again: bool
+
+
+def chain(path: str, folder: Path) -> Iterator[Step]:
+    """The file, what it was made of, and so on, inputs after what was made of them."""
+    told: set[str] = set()
+
+    def steps(name: str, seen: Fact | None, depth: int) -> Iterator[Step]:
+        record = read_record(folder, name)
+        again = name in told
+        told.add(name)
+        yield Step(depth, name, record, _oddity(name, record, seen), again)
+        if record is not None and not again:
+            for other, fact in record.inputs.items():
+                yield from steps(other, fact, depth + 1)
+
+    yield from steps(os.path.normpath(path), None, 0)
+
+
+def render(steps: Iterable[Step]) -> Iterator[str]:
+    """Lines for a reader: the file's own record in full, of what it was made of one line each."""
+    for step in steps:
+        record = step.record
+        told = ", see above" if step.again and record else ""
+        odd = f" ({step.oddity})" if step.oddity else ""
+        if record is None:
+            yield f"{'  ' * step.depth}{step.path}: given"
+            continue
+        made = f"{record.made.sha256[:12]} by {record.command[0]}, {record.end}"
+        if record.command[0] == "fetch-videos":
+            made += ", holds the SHA-256 of each video"
+        yield f"{'  ' * step.depth}{step.path}: {made}{told}{odd}"
+        if step.depth == 0:
+            for name in ("commit", "config", "lock", "version", "machine", "start"):
+                yield f"    {name}: {getattr(record, name) or 'unknown'}"
+            yield f"    command: trackssl {shlex.join(record.command)}"
+
+
+def _oddity(path: str, record: Record | None, seen: Fact | None) -> str:
+    """What speaks against a file being the one that was used and recorded."""
+    if record is None:
+        return ""
+    if seen is not None and seen.sha256 != record.made.sha256:
+        return "made again since it was used here"
+    stamp = _stamp(path)
+    if stamp is None:
+        return "no longer there"
+    if stamp[:2] == (record.made.bytes, record.made.changed_ns):
+        return ""
+    return "" if _digest(path) == record.made.sha256 else "changed since it was made"
+
+
+def _place(folder: Path, path: str) -> Path:
+    """Where a file's record lies; one outside of the run's folder has a name of its own."""
+    if Path(path).is_absolute() or path.startswith(".."):
+        return folder / "outside" / f"{fingerprint(path)}.json"
+    return folder / f"{path}.json"
+
+
+def _named(arguments: Iterable[str]) -> dict[str, None]:
+    """Paths that arguments may name, in their order."""
+    found: dict[str, None] = {}
+
+    def walk(value: Any) -> None:
+        if isinstance(value, dict | list):
+            for part in value.values() if isinstance(value, dict) else value:
+                walk(part)
+        elif isinstance(value, str) and value and not value.startswith("-") and len(value) < 1000:
+            found.setdefault(os.path.normpath(value))
+
+    for argument in arguments:
+        try:
+            walk(json.loads(argument) if argument[:1] in ("{", "[") else argument)
+        except ValueError:
+            walk(argument)
+    return found
+
+
+def _stamp(path: str) -> Stamp | None:
+    """Size, time of change in ns and inode; None where nothing lies. Of a folder its newest file's
+    time and their sum of sizes.
+    """
+    try:
+        place = Path(path)
+        facts = place.stat()
+        if not place.is_dir():
+            return facts.st_size, facts.st_mtime_ns, facts.st_ino
+        files = [file.stat() for file in _files(place) or ()]
+    except (OSError, ValueError):
+        return None
+    newest = max((file.st_mtime_ns for file in files), default=0)
+    return sum(file.st_size for file in files), newest, facts.st_ino
+
+
+def _files(folder: Path) -> list[Path] | None:
+    """Files of a folder in order; None where they are too many."""
+    found: list[Path] = []
+    for root, _, names in os.walk(folder):
+        found += [Path(root) / name for name in names]
+        if len(found) > _MOST_FILES:
+            return None
+    return sorted(found)
+
+
+def _fact(path: str, folder: Path) -> Fact:
+    stamp = _stamp(path)
+    assert stamp is not None
+    known = read_record(folder, path)
+    if known and (known.made.bytes, known.made.changed_ns) == stamp[:2]:
+        return known.made
+    return Fact(_digest(path), *stamp[:2])
+
+
+def _digest(path: str) -> str:
+    place = Path(path)
+    if not place.is_dir():
+        return file_sha256(place) if place.stat().st_size <= _MOST_BYTES else ""
+    files = _files(place)
+    if files is None:
+        return ""
+    return fingerprint([[str(file.relative_to(place)), file.stat().st_size] for file in files])
+
+
+def _commit() -> str:
+    """Of the checkout that the code lies in."""
+
+    def git(*words: str) -> str:
+        command = ["git", "-C", str(Path(__file__).parent), *words]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        git("ls-files", "--error-unmatch", Path(__file__).name)  # installed into another's checkout
+        changed = git("status", "--porcelain", "--untracked-files=no", "--", ".")
+        return git("rev-parse", "HEAD") + ("+" if changed else "")
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+
+
+def _lock() -> str:
+    path = Path(os.environ.get(LOCK, ""))
+    return file_sha256(path) if path.is_file() else ""
+
+
+def _machine() -> str:
+    return f"{platform.node()}, {platform.machine()}, {os.cpu_count()} cores, {platform.system()}"
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
