@@ -268,7 +268,10 @@ def _lock() -> str:
 
 
 def _machine() -> str:
-    return f"{platform.node()}, {platform.machine()}, {os.cpu_count()} cores, {platform.system()}"
+    parts = [platform.node(), platform.machine(), f"{os.cpu_count()} cores", platform.system()]
+    if node := os.environ.get("SLURMD_NODENAME"):
+        parts.append(f"SLURM node {node}")
+    return ", ".join(parts)
 
 
 def _now() -> str:
