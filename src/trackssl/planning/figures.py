@@ -52,7 +52,7 @@ class Figures:
             self.used = before | noted
 
     def assumed(self, keys: Iterable[str], of: Subject) -> list[str]:
-        """Those of these keys that are assumed, about a subject or about how much there is to do."""
+        """Those of these keys that are assumed: about a subject, or how much there is to do."""
         found = [self.by_key[key] for key in keys]
         return sorted(f.key for f in found if f.basis == "assumed" and f.of in (of, "amount"))
 
