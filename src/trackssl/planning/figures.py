@@ -45,11 +45,11 @@ class Figures:
     def noting(self) -> Iterator[set[str]]:
         """The keys that are used within the block."""
         before, self.used = self.used, set()
-        noted = self.used
         try:
-            yield noted
+            yield self.used
         finally:
-            self.used = before | noted
+            before |= self.used
+            self.used = before
 
     def assumed(self, keys: Iterable[str], of: Subject) -> list[str]:
         """Those of these keys that are assumed: about a subject, or how much there is to do."""
