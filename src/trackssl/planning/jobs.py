@@ -144,14 +144,7 @@ class Graph:
         state = "finetuned" if self.run.methods[job.method].finetuned else "as_is"
         kind = f"{state}_{self.run.layer(job.method)}"
         for network, seed in self.run.members(job.method, job.seed):
-            yield Job(
-                "extract_features",
-                network=network,
-                seed=seed,
-                year=job.year,
-                kind=kind,
-                split=split,
-            )
+            yield Job("extract_features", "", network, seed, job.year, kind, split)
 
     def _train_svms(self, job: Job) -> Iterator[Job]:
         yield from self._member_features(job, self.splits(job.year)[0])
@@ -190,14 +183,7 @@ class Graph:
         self, benchmark: str, kind: str, splits: tuple[str, str], job: Job
     ) -> list[Job]:
         return [
-            Job(
-                "extract_image_features",
-                network=job.network,
-                seed=job.seed,
-                kind=kind,
-                split=split,
-                benchmark=benchmark,
-            )
+            Job("extract_image_features", "", job.network, job.seed, "", kind, split, benchmark)
             for split in splits
         ]
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from trackssl.planning.costs import wanted_pairs
 from trackssl.planning.plan import Plan, make_plan
 from trackssl.planning.units import size
+from trackssl.planning.video_costs import wanted_pairs
 
 
 @dataclass(frozen=True)
@@ -53,21 +53,22 @@ def limits(plan: Plan, machine: Machine) -> Iterator[str]:
 
 
 def _pairs(plan: Plan) -> Iterator[str]:
-    """The largest set that is trained on asks for more pairs than the videos will give."""
-    run, there = plan.run, plan.found.pairs
-    trained = any(row.rule == "pretrain" for row in plan.rows)
-    names = {spec.set for spec in run.networks.values() if spec.set} if trained else set()
-    sizes = {name: wanted_pairs(run, name) for name in names}
-    if not sizes:
+    """The largest set that is trained on, if it asks for more pairs than the videos will give."""
+    if not plan.set_bytes:
         return
-    name, wanted = max(sizes.items(), key=lambda item: item[1])
+    there = plan.found.pairs
+    name = max(plan.set_bytes, key=lambda name: wanted_pairs(plan.run, name))
+    wanted = wanted_pairs(plan.run, name)
     if there < wanted:
         hours = plan.found.hours * wanted / max(there, 1.0)
         yield (
             f"The set '{name}' asks for {wanted:,} pairs, but these videos will give about "
             f"{there:,.0f}: take {hours:,.0f} hours of video, or try more frames "
-            "(mining.start_every_frames) or windows (mining.windows_per_frame)."
+            "(mining.start_every_frames) or more windows of each (mining.windows_per_frame)."
         )
+    if plan.run.data.stage_to:
+        most = plan.set_bytes[name] * min(1.0, there / wanted)
+        yield f"Each node that trains needs up to {size(most)} in data.stage_to, on its own disk."
 
 
 def _disk(plan: Plan, machine: Machine) -> Iterator[str]:
@@ -92,6 +93,6 @@ def _gpus(plan: Plan, machine: Machine) -> Iterator[str]:
     without = make_plan(run.model_copy(update={"gpus": 0}), found=plan.found)
     yield (
         f"This machine has {there}, but the run asks for {run.gpus} a training: "
-        f"{plan.gpu_hours:,.0f} GPU-hours; by gpus: 0 they become "
-        f"{without.core_hours - plan.core_hours:,.0f} core-hours."
+        f"{plan.gpu_hours:,.0f} GPU-hours by assumed speeds. With gpus: 0 the same work "
+        f"is {without.core_hours - plan.core_hours:,.0f} core-hours."
     )

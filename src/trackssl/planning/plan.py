@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from trackssl.config import Config
-from trackssl.planning.costs import Cost, Costs
+from trackssl.planning.costing import Cost
+from trackssl.planning.costs import Costs
 from trackssl.planning.figures import Figures, read_figures
 from trackssl.planning.jobs import Graph, Job
 from trackssl.planning.material import Footage, Guess, footage
+from trackssl.planning.video_costs import wanted_pairs
 
 # Rules by stage, in the order of the data; a rule that stands nowhere here is of the last stage.
 STAGES = {
@@ -86,6 +88,7 @@ class Plan:
     figures: Figures
     peak_one_by_one: float
     peak_at_most: float
+    set_bytes: dict[str, float]  # of the sets that are trained on, what their pairs take on disk
 
     @property
     def jobs(self) -> int:
@@ -139,7 +142,12 @@ def make_plan(
     work = max((row.bytes_temporary for row in sorted_rows if row.rule not in TEMPORARY), default=0)
     outputs = sum(row.bytes_temporary for row in sorted_rows if row.rule in TEMPORARY)
     at_most = sum(row.bytes_kept for row in sorted_rows) + outputs + work
-    return Plan(run, found, sorted_rows, figures, one_by_one, at_most)
+    return Plan(run, found, sorted_rows, figures, one_by_one, at_most, _sets(run, jobs, costs))
+
+
+def _sets(run: Config, jobs: Sequence[Job], costs: Costs) -> dict[str, float]:
+    names = {run.networks[job.network].set for job in jobs if job.rule == "pretrain"}
+    return {name: wanted_pairs(run, name) * costs.pair_bytes() for name in names if name}
 
 
 def _peak(graph: Graph, jobs: Sequence[Job], costs: dict[Job, Cost]) -> float:
