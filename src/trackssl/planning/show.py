@@ -45,8 +45,12 @@ def render(plan: Plan) -> Table:
             drawn.add_row("", *_cells(plan, joined(stage, "in all", rows)), style="bold")
         drawn.add_section()
     drawn.add_row("total", *_cells(plan, joined("total", "", plan.rows)), style="bold")
-    drawn.add_row("peak", "one job at a time", "", "", "", size(plan.peak_one_by_one), "")
-    drawn.add_row("", "all features at once", "", "", "", size(plan.peak_at_most), "")
+    mark = "~" if plan.figures.assumed(plan.figures.used, "disk") else ""
+    for name, peak in [
+        ("one job at a time", plan.peak_one_by_one),
+        ("all features at once", plan.peak_at_most),
+    ]:
+        drawn.add_row("peak", name, "", "", "", mark + size(peak), "")
     return drawn
 
 

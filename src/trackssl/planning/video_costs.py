@@ -36,6 +36,8 @@ class VideoCosts(Costing):
         each = self.figures["try_frame_s"]
         if mining.flow == "farneback":
             each += self.figures["farneback_s"]
+        if mining.mask_people:
+            each += self.figures["people_s"]
         tried = self._share(self.found.frames) / mining.start_every_frames
         windows = self._share(self.found.windows) * self.figures["window_bytes"]
         return self._command(self._decoding() + tried * each * area, kept=windows)
