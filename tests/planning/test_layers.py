@@ -24,9 +24,11 @@ def parameters(network: nn.Module) -> int:
 @pytest.mark.parametrize("network", NETWORKS)
 def test_the_numbers_of_parameters_are_those_of_the_networks_themselves(network) -> None:
     assert layers.ranking(network).parameters == parameters(build_ranking(network))
-    detector = build_detector(
-        "random", network.width, network.input_px, classes=11, backbone=network.backbone
-    )
+
+
+def test_so_are_those_of_detectors_and_of_normals_networks() -> None:
+    network = NETWORKS[0]
+    detector = build_detector("random", network.width, network.input_px, classes=11)
     assert layers.classifier(network, 11).parameters == parameters(detector)
     normals = build_normals(Start("random", None, 0), network, 500, dropout=0.5)
     assert layers.normals(network, 500).parameters == parameters(normals)
