@@ -13,6 +13,7 @@ import trackssl.detection.commands
 import trackssl.mining.commands
 import trackssl.normals.commands
 import trackssl.pairs.commands
+import trackssl.planning.commands
 import trackssl.pretraining.commands
 import trackssl.report.commands
 import trackssl.retrieval.commands
@@ -58,6 +59,7 @@ for stage in (
     trackssl.classification,
     trackssl.scenes,
     trackssl.report,
+    trackssl.planning,
     trackssl,
 ):
     stage.commands.register(app)

@@ -45,8 +45,13 @@ def pool5_size(input_px: int) -> int:
     for spec in CONVOLUTIONS.values():
         size = (size + 2 * spec.padding - spec.kernel) // spec.stride + 1
         if spec.pooled:
-            size = math.ceil((size - 3) / 2) + 1  # Caffe rounds up
+            size = pooled_size(size)
     return size
+
+
+def pooled_size(size: int) -> int:
+    """Side of a map after pooling, in cells; Caffe rounds up."""
+    return math.ceil((size - 3) / 2) + 1
 
 
 def normalise_channels(x: Tensor) -> Tensor:
