@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from trackssl.planning.figures import Subject
@@ -26,31 +27,34 @@ def render_footage(plan: Plan) -> str:
 
 
 def render(plan: Plan) -> Table:
-    """A row a rule, in stages with their sums; `~` marks what an assumed figure is in."""
+    """A row a rule, in stages below their sums; `~` marks what an assumed figure is in."""
     drawn = Table(
         title=f"Plan of the run {plan.run.name}: {plan.jobs:,} jobs",
+        box=SIMPLE_HEAD,
         caption=(
             "~: with an assumed figure in it (--figures lists them). Temporary: deleted when "
             "read, here as if all lay there at once; and the work files of the largest job."
         ),
     )
-    for name in ("stage", "rule", "jobs", "core-hours", "GPU-hours", "disk kept", "temporary"):
-        left = name in ("stage", "rule")
-        drawn.add_column(name, justify="left" if left else "right", no_wrap=True)
+    drawn.add_column("stage: rule", overflow="ellipsis", no_wrap=True)
+    for name in ("jobs", "core hours", "GPU hours", "disk, kept", "disk, temp."):
+        drawn.add_column(name, justify="right")
     for stage, group in groupby(plan.rows, key=lambda row: row.stage):
         rows = list(group)
-        for index, row in enumerate(rows):
-            drawn.add_row(stage if not index else "", *_cells(plan, row))
         if len(rows) > 1:
-            drawn.add_row("", *_cells(plan, joined(stage, "in all", rows)), style="bold")
+            drawn.add_row(*_cells(plan, joined(stage, stage, rows)), style="bold")
+            for row in rows:
+                drawn.add_row(*_cells(plan, row, "  "))
+        else:
+            drawn.add_row(*_cells(plan, rows[0]), style="bold")
         drawn.add_section()
-    drawn.add_row("total", *_cells(plan, joined("total", "", plan.rows)), style="bold")
+    drawn.add_row(*_cells(plan, joined("total", "total", plan.rows)), style="bold")
     mark = "~" if plan.figures.assumed(plan.figures.used, "disk") else ""
     for name, peak in [
-        ("one job at a time", plan.peak_one_by_one),
-        ("all features at once", plan.peak_at_most),
+        ("job by job", plan.peak_one_by_one),
+        ("all at once", plan.peak_at_most),
     ]:
-        drawn.add_row("peak", name, "", "", "", mark + size(peak), "")
+        drawn.add_row(f"peak, {name}", "", "", "", mark + size(peak), "")
     return drawn
 
 
@@ -70,12 +74,12 @@ def joined(stage: str, rule: str, rows: list[Row]) -> Row:
     )
 
 
-def _cells(plan: Plan, row: Row) -> list[str]:
+def _cells(plan: Plan, row: Row, indent: str = "") -> list[str]:
     def marked(text: str, of: Subject) -> str:
         return f"~{text}" if text and plan.figures.assumed(row.figures, of) else text
 
     return [
-        row.rule,
+        indent + row.rule,
         f"{row.jobs:,}",
         marked(hours(row.core_hours), "core"),
         marked(hours(row.gpu_hours), "gpu"),
