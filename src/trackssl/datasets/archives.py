@@ -133,6 +133,8 @@ class _Room:
                     if self.bytes_left < 0:
                         raise self._too_large(member)
                     written.write(chunk)
+                if written.tell() != size:
+                    raise self.refuse(member, "holds another number of bytes than it says")
 
     @staticmethod
     def _read(file: IO[bytes]) -> bytes:
@@ -179,10 +181,13 @@ class _Bounded:
     def check_end(self) -> None:
         """Raise ReadError unless the last header read was the empty one that ends a tar.
 
-        A broken header ends tarfile's list in silence.
+        A broken header ends tarfile's list in silence. The little that may follow is read too: it
+        lets gz, bz2 and xz compare their own checksums.
         """
         if self._last != bytes(tarfile.BLOCKSIZE):
             raise tarfile.ReadError("it breaks off")
+        if len(self.read(_HEADER_BYTES)) == _HEADER_BYTES:
+            raise tarfile.ReadError("it goes on behind its end")
 
     def seek(self, place: int, whence: int = os.SEEK_SET) -> int:
         if whence == os.SEEK_SET:

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from trackssl.errors import InputError
-from trackssl.files import write_json
 
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -103,7 +102,7 @@ class Part:
         """Throw away what there is."""
         self.forget()
         with writing(self.file):
-            self._notes.unlink(missing_ok=True)
+            self._forget_notes()
             os.ftruncate(self._fd, 0)
 
     def continue_from(self, address: str, identity: str | None) -> None:
@@ -140,7 +139,9 @@ class Part:
             had = list(self.had)  # before the sync: what comes during it may not be on the disk
             os.fdatasync(self._fd)
             notes = {name: getattr(self, name) for name in _NOTED}
-            write_json(self._notes, {**notes, "had": had})
+            new = self._notes.with_suffix(".new")  # one name: a kill leaves no more than this
+            new.write_text(json.dumps({**notes, "had": had}), encoding="utf-8")
+            new.replace(self._notes)
 
     def _load(self) -> None:
         """Read the notes of an earlier run; other ones than `save` writes count as none."""
@@ -171,13 +172,17 @@ class Part:
         with writing(self.file):
             os.fsync(self._fd)
             self.file.replace(self.path)
-            self._notes.unlink(missing_ok=True)
+            self._forget_notes()
 
     def remove(self) -> None:
         """Leave nothing behind."""
         self.forget()
         self.file.unlink(missing_ok=True)
-        self._notes.unlink(missing_ok=True)
+        self._forget_notes()
+
+    def _forget_notes(self) -> None:
+        for notes in (self._notes, self._notes.with_suffix(".new")):
+            notes.unlink(missing_ok=True)
 
 
 _NOTED = ("address", "identity", "length", "piece_bytes")

@@ -89,6 +89,7 @@ class Fetch:
             self._check_size(first)
             part.begin(self.address, first.identity, first.length, limits.piece_bytes)
         elif missing := part.missing():
+            require_room(part.path.parent, part.length - sum(part.had), part.path.name)
             first = self._patiently(part.stretch(missing[0]), part.identity if same else None)
             self._compare(first, part.identity if same else None)
             part.continue_from(self.address, first.identity)
