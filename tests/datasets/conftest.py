@@ -1,5 +1,6 @@
-"""A real HTTP server on 127.0.0.1 that misbehaves by rule, and counts what it sends."""
+"""A real HTTP server on 127.0.0.1 that misbehaves by rule and counts; tables of small files."""
 
+import csv
 import hashlib
 import re
 import threading
@@ -7,9 +8,12 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import numpy as np
 import pytest
+
+from trackssl.datasets import table
 
 Rule = Callable[["Handler"], None]
 
@@ -129,3 +133,35 @@ def site() -> Iterator[Site]:
     site.closing.set()
     httpd.shutdown()
     httpd.server_close()
+
+
+@pytest.fixture
+def know(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., None]:
+    """Put a table of data sets in the place of the real one: `know(Path, ...)` keeps its rows.
+
+    Rows of these files get their sizes and MD5 sums; `checksums=False` leaves these out.
+    """
+
+    def know(*files: Path, checksums: bool = True) -> None:
+        path = tmp_path_factory.mktemp("table") / "datasets.csv"
+        with REAL_TABLE.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+        for row in rows:
+            row |= {"checksum_kind": "", "checksum": "", "bytes": ""}
+            for known in files:
+                if row["file"] == known.name and checksums:
+                    data = known.read_bytes()
+                    row |= {"checksum_kind": "MD5", "checksum": hashlib.md5(data).hexdigest()}
+                    row["bytes"] = str(len(data))
+        with path.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, table.COLUMNS)
+            writer.writeheader()
+            writer.writerows(rows)
+        monkeypatch.setattr(table, "TABLE", path)
+
+    return know
+
+
+REAL_TABLE = table.TABLE

@@ -78,6 +78,8 @@ def read_state(weights: Path | None) -> dict[str, Tensor]:
         EOFError,
         TypeError,
         AttributeError,
+        LookupError,
+        ValueError,
         pickle.UnpicklingError,
     ) as error:
         reason = " ".join(str(error).split())[:200]
