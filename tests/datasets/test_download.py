@@ -1,6 +1,7 @@
 """Downloads over a network that fails: the right bytes or the right sentence, in bounded time."""
 
 import hashlib
+import random
 import re
 import time
 from email.utils import formatdate
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from trackssl.datasets import meter
 from trackssl.datasets.download import download
 from trackssl.datasets.transport import Limits
 from trackssl.errors import InputError
@@ -232,6 +234,8 @@ def test_a_cut_file_of_unknown_length_is_told_by_its_known_size(site, tmp_path):
     assert "sent 49993 bytes, the file has 50000" in refused(
         site, tmp_path, "a.tar", data=data, size=len(data)
     )
+    said = refused(site, tmp_path, "a.tar", data=data, size=40_000)
+    assert "the server sends more than 40000 bytes" in said
 
 
 def test_redirects_are_followed_within_bounds(site, tmp_path):
@@ -303,6 +307,18 @@ def test_a_mirror_of_another_file_is_begun_anew_where_no_checksum_is_known(site,
     assert fetch(site, tmp_path, "first.tar", "another.tar") == data
 
 
+def test_a_dead_mirror_costs_nothing_of_the_part(site, tmp_path):
+    data = site.add("first.tar", 50_000)
+    site.rules["first.tar"] = lambda h: (
+        h.serve(drop_after=30_000) if h.count == 1 else h.status(503)
+    )
+    with pytest.raises(InputError, match="no address has it"):
+        fetch(site, tmp_path, "first.tar", "none.tar")
+    del site.rules["first.tar"]
+    assert fetch(site, tmp_path, "first.tar", "none.tar") == data
+    assert site.bytes_sent("first.tar") == len(data)
+
+
 def test_a_wrong_mirror_is_left_for_the_right_one(site, tmp_path):
     site.add("wrong.tar")
     data = site.add("right.tar", 300_000)
@@ -345,4 +361,55 @@ def test_the_disk_is_asked_before_the_server_sends(site, tmp_path):
     assert "MB are free; make room and start again" in said
     assert site.bytes_sent("a.tar") <= FAST.piece_bytes
     assert "make room" in refused(site, tmp_path, "b.tar", data=data, size=1 << 60)
+    assert "make room" in refused(site, tmp_path, "b.tar", data=data, size=9, copies=1 << 60)
     assert not site.requests("b.tar")
+
+
+def test_a_log_gets_a_line_now_and_then(site, tmp_path, capsys, monkeypatch):
+    data = site.add("a.tar")
+    fetch(site, tmp_path, "a.tar", data=data)
+    assert capsys.readouterr().err == ""  # none within the first minute
+    monkeypatch.setattr(meter, "_LINE_EVERY_SECONDS", 0)
+    (tmp_path / "got").unlink()
+    fetch(site, tmp_path, "a.tar", data=data)
+    assert re.search(r"got: \d+ of 0 MB, \d+\.\d MB/s", capsys.readouterr().err)
+
+
+FAULTS = [
+    lambda h: h.serve(),
+    lambda h: h.serve(drop_after=40_000),
+    lambda h: h.serve(drop_after=1),
+    lambda h: h.status(500),
+    lambda h: h.status(429, Retry_After="0"),
+    lambda h: h.status(404),
+    lambda h: h.serve(ranges=False),
+    lambda h: h.serve(ranges=False, drop_after=100_000),
+    lambda h: h.serve(etag=None),
+    lambda h: h.serve(bytes(len(h.site.files[h.name]))),
+    lambda h: h.serve(h.site.files[h.name][:-1000]),
+    lambda h: h.serve(b"<html>Sign in</html>", kind="text/html"),
+    lambda h: h.serve(length_said=10**6),
+    lambda h: h.status(302, Location="/healthy.tar"),
+    lambda h: h.status(302, Location=f"/{h.name}"),
+]
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_whatever_goes_wrong_the_bytes_are_right_or_there_is_a_sentence(site, tmp_path, seed: int):
+    draws = random.Random(seed)
+    data = site.add("a.tar")
+    site.files["healthy.tar"] = data
+    site.rules["a.tar"] = lambda h: draws.choice([FAULTS[0], *FAULTS])(h)
+    limits = Limits(piece_bytes=1 << 16, timeout_seconds=3, first_wait_seconds=0.005)
+    begin = time.monotonic()
+    for _ in range(12):  # as often as a person starts it again
+        try:
+            assert fetch(site, tmp_path, "a.tar", data=data, limits=limits) == data
+            break
+        except InputError as error:
+            assert "\n" not in str(error)
+            assert not (tmp_path / "got").exists()
+    else:
+        site.rules["a.tar"] = lambda h: h.serve()
+        assert fetch(site, tmp_path, "a.tar", data=data, limits=limits) == data
+    assert time.monotonic() - begin < 120

@@ -165,7 +165,7 @@ def test_the_rule_takes_a_file_put_in_place_by_hand(tmp_path: Path, know) -> Non
 
 
 def test_lists_put_in_place_by_hand_are_taken_and_what_was_fetched_is_removed(
-    tmp_path: Path, know, site
+    tmp_path: Path, know, site, capfd
 ) -> None:
     know()
     (tmp_path / "TrainImages.txt").write_text("bar/a.jpg\n")
@@ -179,6 +179,9 @@ def test_lists_put_in_place_by_hand_are_taken_and_what_was_fetched_is_removed(
     download_tree(tmp_path / "tree", None, site.address)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["TrainImages.txt", "tree"]
     assert len((tmp_path / "tree" / CHECKSUMS).read_text().splitlines()) == 3
+    said = capfd.readouterr().err
+    assert "TrainImages.txt: is there and taken, not fetched" in said
+    assert "TestImages.txt: no checksum of it is known; its SHA-256 is " in said
 
 
 def test_normals_are_fetched_where_a_folder_of_them_is_named(tmp_path: Path, site, know) -> None:

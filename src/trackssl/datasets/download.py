@@ -23,14 +23,15 @@ def download(
     *,
     size: int | None = None,
     room_bytes: int = 0,
+    copies: int = 1,
     limits: Limits | None = None,
 ) -> str:
     """Fetch a file to `path` from the first of its addresses that has it.
 
     What is broken off stays as `<path>.part`, from which the next call goes on. Returns the
     checksum, which is compared with nothing where none is given. `size` in bytes, if it is known;
-    `room_bytes`: what the disk must hold beside the file. Raises InputError that names every
-    address and what it answered, or says that the disk is full.
+    the disk must hold `copies` of it, 2 where it is unpacked, and `room_bytes` besides. Raises
+    InputError that names every address and what it answered, or says that the disk is full.
     """
     addresses = [addresses] if isinstance(addresses, str) else list(addresses)
     for address in addresses:
@@ -42,9 +43,10 @@ def download(
             return check_file(path, checksum, kind)
         try:
             if size is not None:
-                require_room(path.parent, size - sum(part.had) + room_bytes, path.name)
+                require_room(path.parent, size * copies - sum(part.had) + room_bytes, path.name)
             for address in addresses:
-                fetch = Fetch(address, part, checksum, kind, size, room_bytes, limits or Limits())
+                known = limits or Limits()
+                fetch = Fetch(address, part, checksum, kind, size, room_bytes, copies, known)
                 try:
                     return fetch.run()
                 except FailureError as failure:

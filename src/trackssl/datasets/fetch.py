@@ -70,7 +70,8 @@ def download_devkit(folder: Path, year: int, archives: list[Entry]) -> None:
     tars = [folder.with_name(entry.file) for entry in archives]
     for path, entry in zip(tars, archives, strict=True):
         # A plain tar unpacked is as large as it is; all of them are unpacked when the last is here.
-        obtain(entry, path, room_bytes=sum(entry.size or 0 for entry in archives))
+        others = sum(other.size or 0 for other in archives if other is not entry)
+        obtain(entry, path, room_bytes=others, copies=2)
     with temporary_folder(folder.with_name(f"{folder.name}_{year}")) as part:
         for path in tars:
             unpack(path, part)

@@ -54,13 +54,14 @@ def download_tree(folder: Path, archive_sha256: str | None, mirror: str | None =
     folder = folder.resolve()  # a link to a larger disk: the part must lie there too
     archive, sums = None, {}
     for entry in entries("mit67"):
-        if entry.file not in LISTS.values():
+        is_list = entry.file in LISTS.values()
+        if not is_list:
             archive = folder.with_name(entry.file)
             if archive_sha256 is not None:
                 entry = replace(entry, kind="SHA-256", checksum=archive_sha256)
         if mirror is not None:
             entry = entry.at(mirror)
-        sums[entry.file] = obtain(entry, folder.with_name(entry.file))
+        sums[entry.file] = obtain(entry, folder.with_name(entry.file), copies=1 if is_list else 2)
     if archive is None:
         raise InputError("the table of data sets names no archive of mit67; add its row.")
     with temporary_folder(folder) as part:

@@ -50,7 +50,7 @@ def download_normals(folder: Path, entry: Entry) -> None:
     """
     folder = folder.resolve()
     archive = folder.with_name(entry.file)
-    obtain(entry, archive)
+    obtain(entry, archive, copies=2)
     with temporary_folder(folder) as part:
         unpack(archive, part)
         found = sorted(path.parent for path in part.glob("**/test") if path.is_dir())

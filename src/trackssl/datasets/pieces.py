@@ -37,10 +37,12 @@ class Fetch:
         kind: Checksum,
         size: int | None,
         room_bytes: int,
+        copies: int,
         limits: Limits,
     ) -> None:
         self.address, self.part, self.limits = address, part, limits
-        self.checksum, self.kind, self.size, self.room_bytes = checksum, kind, size, room_bytes
+        self.checksum, self.kind, self.size = checksum, kind, size
+        self.room_bytes, self.copies = room_bytes, copies
         self.stop = threading.Event()
         self.reached = False  # the server has answered once
         self.workers = limits.connections
@@ -76,7 +78,6 @@ class Fetch:
         first = None
         same = part.address == self.address and part.identity is not None
         if part.length is None or not (same or self.checksum):
-            part.empty()
             first = self._patiently((0, limits.piece_bytes), None)
             if not first.ranges:
                 self._whole(first)
@@ -89,7 +90,8 @@ class Fetch:
             self._check_size(first)
             part.begin(self.address, first.identity, first.length, limits.piece_bytes)
         elif missing := part.missing():
-            require_room(part.path.parent, part.length - sum(part.had), part.path.name)
+            needed = part.length * self.copies - sum(part.had) + self.room_bytes
+            require_room(part.path.parent, needed, part.path.name)
             first = self._patiently(part.stretch(missing[0]), part.identity if same else None)
             self._compare(first, part.identity if same else None)
             part.continue_from(self.address, first.identity)
@@ -103,7 +105,7 @@ class Fetch:
         if self.size not in (None, size):
             answer.body.close()
             raise RefusedError(f"the server offers {size} bytes, but the file has {self.size}")
-        needed = size - sum(self.part.had) + self.room_bytes
+        needed = size * self.copies - sum(self.part.had) + self.room_bytes
         require_room(self.part.path.parent, needed, self.part.path.name)
 
     def _compare(self, answer: Answer, identity: str | None) -> None:
@@ -148,6 +150,8 @@ class Fetch:
                         self.part.write_at(done, chunk)
                         done += len(chunk)
                         meter.add(len(chunk))
+                        if self.size is not None and done > self.size:
+                            raise RefusedError(f"the server sends more than {self.size} bytes")
                 if self.size not in (None, done):
                     raise PassingError(f"the server sent {done} bytes, the file has {self.size}")
                 return

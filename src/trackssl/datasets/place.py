@@ -15,11 +15,12 @@ from trackssl.files import Progress, file_sha256, write_text
 ADDRESSES = ("http://", "https://")
 
 
-def obtain(entry: Entry, path: Path, room_bytes: int = 0) -> str:
+def obtain(entry: Entry, path: Path, room_bytes: int = 0, copies: int = 1) -> str:
     """Have a file of the table at `path`, and return its SHA-256.
 
     A file that lies there is compared and taken; else it is downloaded, with `<path>.sha256` beside
-    it where no checksum is known. `room_bytes`: what the disk must hold besides. Raises InputError.
+    it where no checksum is known. The disk must hold `copies` of it, 2 where it is unpacked, and
+    `room_bytes` besides. Raises InputError.
     """
     if path.exists():
         found = check_file(path, entry.checksum, entry.kind)
@@ -38,6 +39,7 @@ def obtain(entry: Entry, path: Path, room_bytes: int = 0) -> str:
             entry.kind,
             size=entry.size,
             room_bytes=room_bytes,
+            copies=copies,
         )
     except InputError as error:
         note = f" The table's note: {entry.note}." if "dead" in entry.note else ""
