@@ -75,6 +75,69 @@ def test_a_killed_download_fetches_no_byte_twice_but_those_of_open_pieces(site, 
     print(f"{kills} kills: {site.bytes_sent('a.tar') - len(data)} bytes of {len(data)} sent twice")
 
 
+DEVKIT_PROGRAM = """
+import sys
+from trackssl.config import Voc
+from trackssl.datasets.fetch import fetch_voc
+from trackssl.files import write_json
+from pathlib import Path
+print("ready", flush=True)
+index = fetch_voc(Voc(devkit=sys.argv[1]), sys.argv[2], sys.argv[3])
+write_json(Path(sys.argv[1]).with_name("index.json"), index.to_json())
+"""
+XML = (
+    "<annotation><size><width>9</width><height>9</height></size><object><name>dog</name><bndbox>"
+    "<xmin>1</xmin><ymin>1</ymin><xmax>9</xmax><ymax>9</ymax></bndbox></object></annotation>"
+)
+
+
+def test_a_devkit_that_is_killed_while_it_is_fetched_or_extracted_ends_as_an_unbroken_one(
+    site, tmp_path
+):
+    names = [f"2008_{number:06d}" for number in range(150)]
+    files = {f"ImageSets/Main/{split}.txt": "\n".join(names) for split in ("train", "val")}
+    files |= {f"Annotations/{name}.xml": XML for name in names}
+    files |= {f"JPEGImages/{name}.jpg": "x" * 2000 for name in names}
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w") as tar:
+        for name, text in files.items():
+            member = tarfile.TarInfo(f"VOCdevkit/VOC2012/{name}")
+            member.size = len(text)
+            tar.addfile(member, io.BytesIO(text.encode()))
+    data = site.files["voc.tar"] = file.getvalue()
+    site.pace = 0.02
+    draws, kills = random.Random(3), 0
+    md5 = hashlib.md5(data).hexdigest()
+    for run_name in ("unbroken", "killed"):
+        folder = tmp_path / run_name
+        folder.mkdir()
+        command = [sys.executable, "-c", DEVKIT_PROGRAM, str(folder / "VOCdevkit")]
+        command += [site.at("voc.tar"), md5]
+        for attempt in range(6):
+            run = subprocess.Popen(command, stdout=subprocess.PIPE)
+            assert run.stdout is not None
+            run.stdout.readline()
+            try:
+                last = run_name == "unbroken" or attempt == 5
+                run.wait(100 if last else draws.uniform(0.05, 1.2))
+            except subprocess.TimeoutExpired:
+                run.send_signal(signal.SIGKILL)
+                kills += 1
+            run.communicate()
+            assert run.returncode in (0, -signal.SIGKILL)
+            if run.returncode == 0:
+                break
+            devkit = folder / "VOCdevkit" / "VOC2012"
+            if devkit.exists():
+                assert len(list(devkit.rglob("*.*"))) == len(files)
+    assert kills >= 1
+    index = [
+        json.loads((tmp_path / name / "index.json").read_text()) for name in ("unbroken", "killed")
+    ]
+    assert index[0] == {**index[1], "devkit": index[0]["devkit"]}
+    assert not (tmp_path / "killed" / "voc.tar").exists()
+
+
 def test_two_processes_that_want_one_file_fetch_it_once(site, tmp_path):
     data = site.add("a.tar", 400_000)
     site.block, site.pace = 1 << 13, 0.01
