@@ -37,7 +37,7 @@ download(sys.argv[1], Path(sys.argv[2]), sys.argv[3], limits=limits)
 
 def test_a_killed_download_fetches_no_byte_twice_but_those_of_open_pieces(site, tmp_path):
     data = site.add("a.tar", 3_000_000)
-    site.block, site.pace = 1 << 12, 0.002
+    site.block, site.pace = 1 << 12, 0.005
     path, notes = tmp_path / "a.tar", tmp_path / "a.tar.part.json"
     checksum = hashlib.sha256(data).hexdigest()
     command = [sys.executable, "-c", PROGRAM, site.at("a.tar"), str(path), checksum]
@@ -49,7 +49,7 @@ def test_a_killed_download_fetches_no_byte_twice_but_those_of_open_pieces(site, 
         run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         assert run.stdout is not None
         run.stdout.readline()
-        wait = draws.uniform(0.01, 0.5) if kills < 10 else 60
+        wait = draws.uniform(0.01, 0.3) if kills < 10 else 60
         try:
             run.wait(wait)
         except subprocess.TimeoutExpired:
@@ -105,7 +105,7 @@ def test_a_devkit_that_is_killed_while_it_is_fetched_or_extracted_ends_as_an_unb
             member.size = len(text)
             tar.addfile(member, io.BytesIO(text.encode()))
     data = site.files["voc.tar"] = file.getvalue()
-    site.pace = 0.02
+    site.pace = 0.1
     draws, kills = random.Random(3), 0
     md5 = hashlib.md5(data).hexdigest()
     for run_name in ("unbroken", "killed"):
