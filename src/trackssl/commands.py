@@ -75,7 +75,7 @@ def import_weights(
     """
     from urllib.parse import urlsplit
 
-    from trackssl.datasets.download import local_file
+    from trackssl.datasets.place import local_file
     from trackssl.networks.export import import_caffe
 
     name = Path(urlsplit(source).path).name

@@ -512,8 +512,8 @@ class Scenes(Section):
         None,
         pattern="^[0-9a-f]{64}$",
         description=(
-            "source download: the archive's checksum. None was published; null takes what comes "
-            "and writes its checksum down."
+            "source download: the archive's checksum, if you have a better one than "
+            "workflow/datasets.csv; null takes that one."
         ),
     )
     skip_broken: bool = Field(
@@ -559,7 +559,8 @@ class Nyuv2(Section):
         None,
         description=(
             "Folder of ground-truth normals: train/00001.png, test/00002.png as Ladicky et al. "
-            "published them, or nm_000001.mat. Null: computed from depth, which the table says."
+            "published them, or nm_000001.mat; source download fetches it where it is absent. "
+            "Null: computed from depth, which the table says."
         ),
     )
     camera: Intrinsics = Field(Intrinsics(), description=Intrinsics.__doc__)

@@ -13,7 +13,6 @@ from typer.testing import CliRunner
 import trackssl.miniworld.voc
 from trackssl.cli import app
 from trackssl.config import Voc
-from trackssl.datasets.download import download
 from trackssl.datasets.fetch import fetch_voc
 from trackssl.errors import InputError
 
@@ -43,29 +42,12 @@ def server(tmp_path: Path) -> Iterator[str]:
     write_devkit(served / "VOCdevkit")
     with tarfile.open(served / "voc.tar", "w") as tar:
         tar.add(served / "VOCdevkit", "VOCdevkit")
-    handler = partial(RangeHandler, directory=served)
+    handler = partial(SimpleHTTPRequestHandler, directory=served)
     httpd = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=httpd.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{httpd.server_port}"
     httpd.shutdown()
     httpd.server_close()
-
-
-class RangeHandler(SimpleHTTPRequestHandler):
-    """Answers `Range: bytes=N-`; breaks the connection half way if asked without it for /broken."""
-
-    def do_GET(self) -> None:
-        path = Path(self.directory) / "voc.tar"
-        asked = self.headers.get("Range")
-        if self.path == "/broken":
-            data = path.read_bytes()
-            start = int(asked.removeprefix("bytes=").rstrip("-")) if asked else 0
-            self.send_response(206 if asked else 200)
-            self.send_header("Content-Length", str(len(data) - start))
-            self.end_headers()
-            self.wfile.write(data[start:] if asked else data[: len(data) // 2])
-        else:
-            super().do_GET()
 
 
 def md5(path: Path) -> str:
@@ -96,16 +78,6 @@ def test_an_address_that_gives_nothing_is_one_sentence(tmp_path: Path, server: s
     with pytest.raises(InputError, match=r"404|cannot be fetched|no http"):
         fetch_voc(settings(tmp_path, "download"), address.format(server), "0000")
     assert not (tmp_path / "VOCdevkit").exists()
-
-
-def test_a_broken_download_goes_on_where_it_stopped(tmp_path: Path, server: str):
-    tar = tmp_path / "served" / "voc.tar"
-    with pytest.raises(InputError, match="try again, it will go on"):
-        download(f"{server}/broken", tmp_path / "x.tar", md5(tar), "MD5")
-    half = (tmp_path / "x.tar.part").stat().st_size
-    assert half == tar.stat().st_size // 2
-    download(f"{server}/broken", tmp_path / "x.tar", md5(tar), "MD5")
-    assert (tmp_path / "x.tar").read_bytes() == tar.read_bytes()
 
 
 def test_an_archive_that_leaves_its_folder_is_refused(tmp_path: Path, server: str):

@@ -184,11 +184,12 @@ def test_a_list_that_is_absent_or_no_text_is_refused(write_tree: Write):
 
 
 @pytest.fixture
-def server(write_tree: Write, tmp_path: Path) -> Iterator[str]:
+def server(write_tree: Write, tmp_path: Path, know: Callable[..., None]) -> Iterator[str]:
     """Address of a folder that holds the archive and the lists."""
     served = write_tree(folder="served")
     with tarfile.open(served / "indoorCVPR_09.tar", "w") as tar:
         tar.add(served / "Images", "Images")
+    know()
     handler = partial(SimpleHTTPRequestHandler, directory=served)
     httpd = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=httpd.serve_forever, daemon=True).start()

@@ -1,6 +1,7 @@
 """The authors' released weights as a row of the table: from a file or an address, in the graph."""
 
 import hashlib
+import json
 import re
 import threading
 from collections.abc import Iterator
@@ -39,20 +40,28 @@ def released(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Handler(SimpleHTTPRequestHandler):
-    """Serves a folder, notes the ranges asked for; /broken/FILE breaks off half way without one."""
+    """Serves a folder, notes the ranges asked for; /broken/FILE breaks off and is then not there.
+
+    It breaks off half way in the first request for it; what begins there is answered.
+    """
 
     asked: list[str | None]
 
     def do_GET(self) -> None:
-        self.asked.append(start := self.headers.get("Range"))
+        self.asked.append(asked := self.headers.get("Range"))
         if not self.path.startswith("/broken/"):
             return super().do_GET()
         data = (Path(self.directory) / Path(self.path).name).read_bytes()
-        self.send_response(206 if start else 200)
-        data = data[int(start.removeprefix("bytes=").rstrip("-")) :] if start else data
-        self.send_header("Content-Length", str(len(data)))
+        half = len(data) // 2
+        start, end = map(int, re.fullmatch(r"bytes=(\d+)-(\d+)", asked or "").groups())
+        end = min(end + 1, len(data))
+        if len(self.asked) == 2:  # the server has lost the file, and finds it again
+            return self.send_error(404)
+        self.send_response(206)
+        self.send_header("Content-Range", f"bytes {start}-{end - 1}/{len(data)}")
+        self.send_header("Content-Length", str(end - start))
         self.end_headers()
-        self.wfile.write(data if start else data[: len(data) // 2])
+        self.wfile.write(data[start : half if len(self.asked) == 1 else end])
 
     def log_message(self, *_: object) -> None:
         pass
@@ -84,12 +93,13 @@ def test_a_broken_off_download_goes_on_and_gives_the_same_weights_as_the_file(
 ) -> None:
     out, checksum = tmp_path / "w.safetensors", sha256(released)
     address = f"{server}/broken/{NAME}"
-    with pytest.raises(InputError, match=r"cannot be fetched .* try again, it will go on"):
+    with pytest.raises(InputError, match="the server answers 404"):
         import_weights(address, out, "--sha256", checksum)
     half = released.stat().st_size // 2
-    assert (tmp_path / ".w.safetensors.progress/file.part").stat().st_size == half
+    notes = json.loads((tmp_path / ".w.safetensors.progress/file.part.json").read_text())
+    assert notes["had"] == [half]
     import_weights(address, out, "--sha256", checksum)
-    assert Handler.asked == [None, f"bytes={half}-"]
+    assert Handler.asked[2] == f"bytes={half}-{released.stat().st_size - 1}"
     assert [path.name for path in tmp_path.iterdir()] == [out.name], "the download is still there"
     import_weights(released, tmp_path / "file.safetensors")
     assert (tmp_path / "file.safetensors").read_bytes() == out.read_bytes()
@@ -107,7 +117,7 @@ def test_a_download_is_not_fetched_again_because_its_layers_have_other_names(
         import_weights(f"{server}/{NAME}", out, *given, "--suffix", "_9")
     assert not out.exists()
     import_weights(f"{server}/{NAME}", out, *given)
-    assert Handler.asked == [None]
+    assert len(Handler.asked) == 1
 
 
 def test_a_wrong_source_is_one_sentence_and_leaves_nothing(
@@ -178,10 +188,10 @@ def test_the_rule_continues_a_broken_off_download_and_makes_the_weights(
     pipeline.configure(values)
     code, output = pipeline.run(WEIGHTS)
     assert code != 0
-    assert "try again, it will go on" in output
+    assert "the server answers 404" in output
     code, output = pipeline.run(WEIGHTS)
     assert code == 0, output
-    assert len(Handler.asked) == 2 and Handler.asked[1]
+    assert len(Handler.asked) == 3
     made = pipeline.folder / WEIGHTS
     assert load_weights(made, RANKING)[1]["pairs"] == "7"
     assert not (pipeline.folder / "progress/import_weights/released_color").exists()

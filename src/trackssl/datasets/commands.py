@@ -10,9 +10,67 @@ _PANEL = "Benchmarks"
 
 def register(app: typer.Typer) -> None:
     """Add this stage's commands."""
+    app.command("datasets", rich_help_panel=_PANEL)(datasets)
+    app.command("fetch-file", rich_help_panel=_PANEL)(fetch_file)
     app.command("fetch-voc", rich_help_panel=_PANEL)(fetch_voc)
     app.command("voc-images", rich_help_panel=_PANEL)(voc_images)
     app.command("fetch-mit67", rich_help_panel=_PANEL)(fetch_mit67)
+
+
+def datasets(
+    config: Annotated[
+        Path | None, typer.Option(help="The run whose places are looked at; default: the paper's.")
+    ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Compare checksums too, which reads every file.")
+    ] = False,
+) -> None:
+    """Show what can be downloaded (workflow/datasets.csv), and which of it is in its place.
+
+    A file that you put in its place by hand is taken, not fetched, if its checksum is right.
+
+    Example: trackssl datasets --config config/paper.yaml
+    """
+    from rich.console import Console
+
+    from trackssl.config import Config, Nyuv2, Scenes, Voc, parse, read_yaml
+    from trackssl.datasets.overview import render
+
+    if config is None:
+        sections = Voc(), Scenes(), Nyuv2()
+    else:
+        run = parse(Config, read_yaml(config), str(config))
+        sections = run.voc, run.scenes, run.nyuv2
+    console = Console()
+    if not console.is_terminal:  # a pipe or a log has no width to keep to
+        console = Console(width=160)
+    console.print(render(*sections, check=check))
+
+
+def fetch_file(
+    file: Annotated[str, typer.Argument(help="The file's name in the table of `datasets`.")],
+    out: Annotated[Path, typer.Option(help="The folder to put it in.")] = Path(),
+    mirror: Annotated[
+        str | None, typer.Option(help="A folder's address that takes the place of the table's.")
+    ] = None,
+) -> None:
+    """Download one file of the table, to take elsewhere or to prepare a machine without a network.
+
+    A broken download goes on in the next call; a known checksum is compared.
+
+    Example: trackssl fetch-file bvlc_reference_caffenet.caffemodel --out models
+    """
+    from trackssl.datasets.place import obtain
+    from trackssl.datasets.table import read_table
+    from trackssl.errors import InputError
+
+    rows = read_table()
+    entry = next((entry for entry in rows if entry.file == file), None)
+    if entry is None:
+        known = ", ".join(row.file for row in rows)
+        raise InputError(f"{file}: is not in the table of data sets; it has {known}.")
+    sha256 = obtain(entry.at(mirror) if mirror else entry, out / file)
+    typer.echo(f"{sha256}  {out / file}")
 
 
 def fetch_voc(

@@ -1,26 +1,16 @@
 """Put the VOC devkit in its place: drawn by the miniworld, yours as it is, or downloaded."""
 
-import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 from trackssl.config import Voc
-from trackssl.datasets.download import download
+from trackssl.datasets.archives import unpack
 from trackssl.datasets.drawn import draw_once
+from trackssl.datasets.place import discard, obtain
+from trackssl.datasets.table import Entry, entries
 from trackssl.datasets.voc import VOC_CLASSES, Devkit, VocIndex, make_index
 from trackssl.errors import InputError
 from trackssl.files import temporary_folder
-
-_SITE = "http://host.robots.ox.ac.uk/pascal/VOC"
-VOC2012_ADDRESS = f"{_SITE}/voc2012/VOCtrainval_11-May-2012.tar"
-VOC2012_MD5 = "6cd6e144f989b92b3379bac3b3de84fd"
-# A year's archives: address and MD5.
-ARCHIVES = {
-    2007: (
-        (f"{_SITE}/voc2007/VOCtrainval_06-Nov-2007.tar", "c52e279531787c972589f7e41ab4ae64"),
-        (f"{_SITE}/voc2007/VOCtest_06-Nov-2007.tar", "b6e924de25625d8de591ea690078ad9f"),
-    ),
-    2012: ((VOC2012_ADDRESS, VOC2012_MD5),),
-}
 
 
 def fetch_voc(settings: Voc, address: str | None = None, md5: str | None = None) -> VocIndex:
@@ -41,21 +31,20 @@ def fetch_voc(settings: Voc, address: str | None = None, md5: str | None = None)
     return make_index(Devkit(folder, settings.year), list(splits), known)
 
 
-def _archives(year: int, address: str | None, md5: str | None) -> list[tuple[str, str]]:
-    """(address, MD5) of what is downloaded; known file names have their checksum."""
+def _archives(year: int, address: str | None, md5: str | None) -> list[Entry]:
+    """What is downloaded; files that the table knows have their checksum."""
+    known = entries("voc", str(year))
     if address is None:
-        return list(ARCHIVES[year])
-    checksums = {_file_name(known): checksum for known, checksum in ARCHIVES[year]}
+        return known
     if address.endswith("/"):
-        return [(address + name, checksum) for name, checksum in checksums.items()]
-    md5 = md5 or checksums.get(_file_name(address))
+        return [entry.at(address) for entry in known]
+    name = address.rsplit("/", 1)[-1]
+    entry = next((entry for entry in known if entry.file == name), None)
     if md5 is None:
-        raise InputError(f"{address}: what is downloaded needs a checksum; give its --md5.")
-    return [(address, md5)]
-
-
-def _file_name(address: str) -> str:
-    return address.rsplit("/", 1)[-1]
+        if entry is None:
+            raise InputError(f"{address}: what is downloaded needs a checksum; give its --md5.")
+        return [replace(entry, addresses=(address,))]
+    return [Entry("voc", str(year), name, (address,), kind="MD5", checksum=md5)]
 
 
 def draw_devkit(settings: Voc) -> None:
@@ -71,23 +60,21 @@ def draw_devkit(settings: Voc) -> None:
     draw_once(folder, drawing, render_devkit, remedy)
 
 
-def download_devkit(folder: Path, year: int, archives: list[tuple[str, str]]) -> None:
-    """Fetch a year's archives, (address, MD5), and extract them to `folder/VOC{year}`.
+def download_devkit(folder: Path, year: int, archives: list[Entry]) -> None:
+    """Have a year's archives beside `folder`, and extract them to `folder/VOC{year}`.
 
-    Each holds `VOCdevkit/VOC{year}`; other years in the folder stay. Raises InputError.
+    Each holds `VOCdevkit/VOC{year}`; other years in the folder stay, and so do archives that were
+    put there by hand. Raises InputError.
     """
     folder = folder.resolve()  # a link to a larger disk: the part must lie there too
-    tars = [folder.with_name(_file_name(address)) for address, _ in archives]
-    for path, (address, md5) in zip(tars, archives, strict=True):
-        if not path.exists():
-            download(address, path, md5, "MD5")
+    tars = [folder.with_name(entry.file) for entry in archives]
+    for path, entry in zip(tars, archives, strict=True):
+        # A plain tar unpacked is as large as it is; all of them are unpacked when the last is here.
+        others = sum(other.size or 0 for other in archives if other is not entry)
+        obtain(entry, path, room_bytes=others, copies=2)
     with temporary_folder(folder.with_name(f"{folder.name}_{year}")) as part:
         for path in tars:
-            try:
-                with tarfile.open(path) as tar:
-                    tar.extractall(part, filter="data")
-            except (tarfile.TarError, EOFError) as error:
-                raise InputError(f"{path}: cannot be extracted ({error}); remove it.") from None
+            unpack(path, part)
         root = part / "VOCdevkit" / f"VOC{year}"
         if not root.is_dir():
             names = ", ".join(map(str, tars))
@@ -95,4 +82,4 @@ def download_devkit(folder: Path, year: int, archives: list[tuple[str, str]]) ->
         folder.mkdir(exist_ok=True)
         root.rename(folder / root.name)
     for path in tars:
-        path.unlink()
+        discard(path)

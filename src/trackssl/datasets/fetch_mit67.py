@@ -1,22 +1,19 @@
 """Put MIT Indoor 67 in its place: drawn by the miniworld, yours as it is, or downloaded."""
 
 import shutil
-import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 from trackssl.config import Scenes
-from trackssl.datasets.download import download
+from trackssl.datasets.archives import unpack
 from trackssl.datasets.drawn import draw_once
 from trackssl.datasets.image_index import ImageIndex
 from trackssl.datasets.mit67 import LISTS, read_tree
+from trackssl.datasets.place import discard, obtain
+from trackssl.datasets.table import entries
 from trackssl.errors import InputError
-from trackssl.files import file_sha256, temporary_folder
+from trackssl.files import temporary_folder
 
-_ARCHIVE = "indoorCVPR_09.tar"
-ADDRESSES = {
-    _ARCHIVE: f"http://groups.csail.mit.edu/vision/LabelMe/NewImages/{_ARCHIVE}",
-    **{name: f"http://web.mit.edu/torralba/www/{name}" for name in LISTS.values()},
-}
 CHECKSUMS = "SHA256SUMS"
 
 
@@ -49,34 +46,32 @@ def draw_tree(settings: Scenes) -> None:
 
 
 def download_tree(folder: Path, archive_sha256: str | None, mirror: str | None = None) -> None:
-    """Fetch the archive and the lists, and extract them to `folder`, which appears whole.
+    """Have the archive and the lists beside `folder`, and extract them to it; it appears whole.
 
-    The site names no checksums: what came first is trusted, and its SHA-256 written down in
-    `folder/SHA256SUMS`, as sha256sum reads it. Raises InputError.
+    What has no checksum in the table is trusted as it comes; the SHA-256 of all is written down in
+    `folder/SHA256SUMS`, as sha256sum reads it. Files put there by hand stay. Raises InputError.
     """
     folder = folder.resolve()  # a link to a larger disk: the part must lie there too
-    files = {name: folder.with_name(f".{folder.name}.{name}") for name in ADDRESSES}
-    sums = {}
-    for name, address in ADDRESSES.items():
-        wanted = archive_sha256 if name == _ARCHIVE else None
-        have = file_sha256(files[name]) if files[name].exists() else None  # of a killed run
-        if have is None or wanted not in (None, have):
-            address = mirror + name if mirror else address
-            have = download(address, files[name], wanted, "SHA-256")
-        sums[name] = have
-    archive = files[_ARCHIVE]
+    archive, sums = None, {}
+    for entry in entries("mit67"):
+        is_list = entry.file in LISTS.values()
+        if not is_list:
+            archive = folder.with_name(entry.file)
+            if archive_sha256 is not None:
+                entry = replace(entry, kind="SHA-256", checksum=archive_sha256)
+        if mirror is not None:
+            entry = entry.at(mirror)
+        sums[entry.file] = obtain(entry, folder.with_name(entry.file), copies=1 if is_list else 2)
+    if archive is None:
+        raise InputError("the table of data sets names no archive of mit67; add its row.")
     with temporary_folder(folder) as part:
-        try:
-            with tarfile.open(archive) as tar:
-                tar.extractall(part, filter="data")
-        except (tarfile.TarError, EOFError, OSError) as error:
-            raise InputError(f"{archive}: cannot be extracted ({error}); remove it.") from None
+        unpack(archive, part)
         if not (part / "Images").is_dir():
             raise InputError(f"{archive}: no folder Images in it; remove it, name another mirror.")
         for name in LISTS.values():
-            shutil.copyfile(files[name], part / name)
+            shutil.copyfile(folder.with_name(name), part / name)
         lines = (f"{checksum}  {name}\n" for name, checksum in sums.items())
         (part / CHECKSUMS).write_text("".join(lines), encoding="utf-8")
         part.rename(folder)
-    for path in files.values():
-        path.unlink()
+    for name in sums:
+        discard(folder.with_name(name))

@@ -5,18 +5,13 @@ import json
 from pathlib import Path
 
 from trackssl.config import Nyuv2
-from trackssl.datasets.download import download
+from trackssl.datasets.archives import unpack
 from trackssl.datasets.drawn import draw_once
 from trackssl.datasets.nyuv2 import NyuFile, NyuIndex, read_splits, truth_file
+from trackssl.datasets.place import discard, obtain
+from trackssl.datasets.table import Entry, entries
 from trackssl.errors import InputError
-from trackssl.files import file_sha256
-
-_SITE = "http://horatio.cs.nyu.edu/mit/silberman"
-# Address and MD5 of the files, as the config's keys name them.
-ARCHIVES = {
-    "mat": (f"{_SITE}/nyu_depth_v2/nyu_depth_v2_labeled.mat", "520609c519fba3ba5ac58c8fefcc3530"),
-    "splits": (f"{_SITE}/indoor_seg_sup/splits.mat", "08e3c3aea27130ac7c01ffd739a4535f"),
-}
+from trackssl.files import file_sha256, temporary_folder
 
 
 def fetch_nyuv2(settings: Nyuv2, mirror: str | None = None) -> NyuIndex:
@@ -30,11 +25,11 @@ def fetch_nyuv2(settings: Nyuv2, mirror: str | None = None) -> NyuIndex:
     if settings.source == "miniworld":
         draw_rooms(settings)
     elif settings.source == "download":
-        for path, (address, md5) in zip((mat, splits), ARCHIVES.values(), strict=True):
-            if mirror is not None:
-                address = f"{mirror.rstrip('/')}/{address.rsplit('/', 1)[-1]}"
-            if not path.exists():
-                download(address, path, md5, "MD5")
+        for path, entry in zip((mat, splits), entries("nyuv2"), strict=True):
+            obtain(entry.at(mirror) if mirror else entry, path)
+        if settings.normals is not None and not Path(settings.normals).exists():
+            (entry,) = entries("nyuv2_normals")
+            download_normals(Path(settings.normals), entry.at(mirror) if mirror else entry)
     with NyuFile(mat) as frames:
         numbers = read_splits(splits, frames.frames)
     digest = hashlib.sha256(f"{file_sha256(mat)} {json.dumps(numbers)}".encode())
@@ -45,6 +40,28 @@ def fetch_nyuv2(settings: Nyuv2, mirror: str | None = None) -> NyuIndex:
                 digest.update(f"{truth.name} {truth.stat().st_size}".encode())
     data = "miniworld" if settings.source == "miniworld" else "NYUv2"
     return NyuIndex(data, settings.mat, settings.normals, numbers, digest.hexdigest())
+
+
+def download_normals(folder: Path, entry: Entry) -> None:
+    """Have the archive of ground-truth normals beside `folder`, and extract it to it, whole.
+
+    The folder is that of `train` and `test`, wherever it lies in the archive; `masks` beside it
+    come with it. Raises InputError.
+    """
+    folder = folder.resolve()
+    archive = folder.with_name(entry.file)
+    obtain(entry, archive, copies=2)
+    with temporary_folder(folder) as part:
+        unpack(archive, part)
+        found = sorted(path.parent for path in part.glob("**/test") if path.is_dir())
+        if not found:
+            raise InputError(f"{archive}: it holds no folder `test`; put the right one there.")
+        root = found[0]
+        masks = root.parent / "masks"
+        if root != part and masks.is_dir() and not (root / "masks").exists():
+            masks.rename(root / "masks")
+        root.rename(folder)
+    discard(archive)
 
 
 def draw_rooms(settings: Nyuv2) -> None:

@@ -2,12 +2,13 @@
 
 import pickle
 from pathlib import Path
-from urllib.error import URLError
 
 import torch
 from torch import Tensor, nn
 from torchvision.models import AlexNet_Weights, alexnet
 
+from trackssl.datasets.place import obtain
+from trackssl.datasets.table import entries
 from trackssl.errors import InputError
 from trackssl.networks.heads import CLASSIFIER_STD, FeatureLayer
 from trackssl.networks.torchvision_input import TorchvisionInput
@@ -53,21 +54,21 @@ class TorchvisionDetector(nn.Module):
         return self.classifier(self.features(images, "fc7"))
 
 
+def _downloaded() -> Path:
+    """The weights in PyTorch's own cache, fetched if they are not there."""
+    (entry,) = entries("alexnet")
+    path = Path(torch.hub.get_dir()) / "checkpoints" / entry.file
+    obtain(entry, path)
+    return path
+
+
 def read_state(weights: Path | None) -> dict[str, Tensor]:
     """Tensors of torchvision's AlexNet, from a .pth file as it publishes them or by its download.
 
     Raises InputError when they cannot be had.
     """
     if weights is None:
-        try:
-            return dict(
-                AlexNet_Weights.IMAGENET1K_V1.get_state_dict(progress=False, check_hash=True)
-            )
-        except (URLError, OSError, RuntimeError) as error:
-            raise InputError(
-                f"torchvision's AlexNet cannot be downloaded ({error}); fetch "
-                f"{AlexNet_Weights.IMAGENET1K_V1.url} elsewhere and give it as the weights file."
-            ) from None
+        weights = _downloaded()
     try:
         state = torch.load(weights, map_location="cpu", weights_only=True)
         alexnet().load_state_dict(state)
@@ -77,6 +78,8 @@ def read_state(weights: Path | None) -> dict[str, Tensor]:
         EOFError,
         TypeError,
         AttributeError,
+        LookupError,
+        ValueError,
         pickle.UnpicklingError,
     ) as error:
         reason = " ".join(str(error).split())[:200]
