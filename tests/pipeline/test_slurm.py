@@ -33,7 +33,7 @@ def world(tiny: dict) -> dict:
     tiny["pretraining"]["sets"]["8m"]["epochs"] = 40  # long enough to be caught at work
     return {
         "name": "tiny",
-        "videos": {"source": "miniworld", "count": 4, "shards": 2},
+        "videos": {"source": "miniworld", "count": 10, "shards": 2},
         "voc": {
             "source": "miniworld",
             "devkit": "resources/miniworld/VOCdevkit",

@@ -18,6 +18,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from trackssl.processes import end_with_parent
+
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "unshare")
 _SYSTEM_FOLDER = Path("/etc/slurm")  # where the steps of Snakemake's jobs look for the settings
 _FILES = ("slurm.conf", "gres.conf")
@@ -184,10 +186,17 @@ class Cluster:
         _SYSTEM_FOLDER.mkdir(exist_ok=True)
         for name in _FILES:
             link = _SYSTEM_FOLDER / name
-            if link.exists():
+            if link.exists() and not self._left_over(link):
                 raise RuntimeError(f"{link} belongs to another cluster; it is left alone")
             link.unlink(missing_ok=True)
             link.symlink_to(self.folder / name)
+
+    def _left_over(self, link: Path) -> bool:
+        """Whether a link is of a cluster of ours whose controller has ended."""
+        pid = link.readlink().with_name("slurmctld.pid") if link.is_symlink() else None
+        if pid is None or not (pid.parent / "munge.key").is_file():
+            return False
+        return not (pid.is_file() and Path(f"/proc/{pid.read_text().strip()}").exists())
 
     def _idle(self) -> int:
         with suppress(subprocess.CalledProcessError):
@@ -199,7 +208,7 @@ class Cluster:
             self._own[name] = subprocess.Popen(
                 [str(word) for word in command],
                 env=self._env(), stdin=subprocess.DEVNULL, stdout=out, stderr=out,
-                start_new_session=True,
+                start_new_session=True, preexec_fn=end_with_parent,
             )  # fmt: skip
 
     def _end(self, name: str, number: signal.Signals) -> None:
