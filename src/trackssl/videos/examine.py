@@ -103,9 +103,11 @@ def _serve() -> None:
     for line in sys.stdin.buffer:
         question = json.loads(line)
         path, limits = Path(question.pop("path")), Limits(**question)
-        answer = json.dumps(_by_child(path, limits))
-        sys.stdout.write(answer + "\n")
-        sys.stdout.flush()
+        answer = json.dumps(_by_child(path, limits)) + "\n"
+        try:
+            os.write(1, answer.encode())
+        except BrokenPipeError:  # who asked was killed
+            return
 
 
 def _by_child(path: Path, limits: Limits) -> dict[str, Any]:
