@@ -189,7 +189,7 @@ class _Handler(BaseHTTPRequestHandler):
             case "large":
                 self.body(whole, length=LARGE_BYTES, ranges=False)
             case "endless":
-                self.body(whole * 1000, length=-1, ranges=False)
+                self.body(whole * 60, length=-1, ranges=False)
             case _:
                 self.body(whole)
 
@@ -213,7 +213,7 @@ class _Handler(BaseHTTPRequestHandler):
         kind: str = "video/mp4",
         tag: str = "",
     ) -> None:
-        """Send data up to `cut`, then close or stall; `length`: what the header says, -1 nothing."""
+        """Send data up to `cut`, then close or stall; the header says `length`, -1 for nothing."""
         wanted = re.fullmatch(r"bytes=([0-9]+)-", self.headers.get("Range") or "")
         begin = int(wanted[1]) if wanted and ranges else 0
         if tag and self.headers.get("If-Range") not in (None, tag):

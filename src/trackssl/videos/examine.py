@@ -94,6 +94,8 @@ def _start() -> "subprocess.Popen[bytes]":
         [sys.executable, "-P", "-m", "trackssl.videos.examine"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
+        # Threads of numerical libraries would claim memory that counts against the limit.
+        env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
     )
 
 

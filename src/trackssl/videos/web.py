@@ -109,4 +109,7 @@ def _cookies(path: str | None) -> http.cookiejar.CookieJar:
                 f"videos.cookies: {path} cannot be read ({reason}); give a file of cookies in "
                 "Netscape's format."
             ) from None
+        for cookie in jar:
+            if cookie.expires == 0:  # how browsers write one of a session
+                cookie.expires, cookie.discard = None, True
     return jar
