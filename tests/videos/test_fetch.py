@@ -120,6 +120,35 @@ def test_a_second_run_fetches_nothing(site, listed, make_video, run, tmp_path):
     assert not [path for path in (tmp_path / "store").rglob("*") if path.name.endswith(".part")]
 
 
+def test_a_stream_in_pieces_is_one_video(site, listed, make_video, run, tmp_path):
+    muxer = {"hls_time": "1", "hls_list_size": "0"}
+    index = make_video("pieces/all.m3u8", muxer=muxer)
+    for piece in index.parent.glob("*.ts"):
+        site.pages[f"/{piece.name}"] = (200, "video/mp2t", piece.read_bytes())
+    site.pages["/all.m3u8"] = (200, "application/vnd.apple.mpegurl", index.read_bytes())
+    assert len(site.pages) == 4
+    (row,) = run(**listed("/all.m3u8"))
+    assert (row.status, row.reason, row.frames, row.container) == ("ok", "", 30, "mpegts")
+    del site.pages["/all1.ts"]  # one with a hole is none
+    Path(row.path).unlink()
+    (row,) = run(**listed("/all.m3u8"))
+    assert (row.status, row.reason) == ("failed", "not found")
+
+
+def test_two_parts_of_a_video_share_its_file(site, make_video, run, tmp_path):
+    site.pages["/v.mp4"] = (200, "video/mp4", make_video().read_bytes())
+    given = tmp_path / "list.csv"
+    lines = [f"{site.address}/v.mp4,{times}" for times in ("0,1,cat", "1,2,dog", "7,8,cow", ",,")]
+    given.write_text("\n".join(["address,start,end,query", *lines]))
+    rows = run(source="http", list=str(given))
+    assert [row.reason or row.status for row in rows] == ["ok", "ok", "begins after its end", "ok"]
+    assert len({row.path for row in rows if row.path}) == 1 and len(site.asked) == 1
+    assert [(row.start, row.end, row.query) for row in rows[:2]] == [
+        (0.0, 1.0, "cat"), (1.0, 2.0, "dog"),
+    ]  # fmt: skip
+    assert len({row.video for row in rows}) == 4
+
+
 def test_what_is_no_video_never_enters_the_store(site, listed, run, tmp_path):
     site.pages["/a.mp4"] = (200, "video/mp4", b"<html>log in first</html>" * 99)
     (row,) = run(**listed("/a.mp4"))

@@ -119,7 +119,7 @@ def download(
 
     if not given and _is_whole(part, kind):
         return part.data
-    visit.persist(attempt, address)
+    visit.persist(attempt, address, asked=bool(given))
     return part.data
 
 

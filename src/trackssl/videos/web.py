@@ -2,7 +2,9 @@
 
 import http.cookiejar
 import random
+import string
 import time
+import urllib.parse
 import urllib.request
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -32,7 +34,8 @@ class Web:
     def open(self, address: str, headers: Mapping[str, str]) -> Any:
         """The answer to a GET, as urllib gives it. Raises what urllib raises."""
         request = urllib.request.Request(
-            address, headers={"User-Agent": _AGENT, "Accept-Encoding": "identity", **headers}
+            urllib.parse.quote(address, safe=string.punctuation),
+            headers={"User-Agent": _AGENT, "Accept-Encoding": "identity", **headers},
         )
         return self._opener.open(request, timeout=self.settings.timeout_seconds)
 
@@ -50,17 +53,18 @@ class Visit:
         if have >= self._most + _GAIN_BYTES:
             self._gained, self._most = True, have
 
-    def persist(self, action: Callable[[], _T], address: str = "") -> _T:
+    def persist(self, action: Callable[[], _T], address: str = "", *, asked: bool = False) -> _T:
         """What `action` gives; after faults that may heal it is called again, later and later.
 
-        If it begins with a request, `address` tells whose line it waits in. Raises UnavailableError
-        with the fault's reason when it cannot heal or did not, and whatever else `action` raises.
+        If it begins with a request, `address` tells whose line it waits in; `asked`: the first was
+        made already. Raises UnavailableError with the fault's reason when it cannot heal or did
+        not, and whatever else `action` raises.
         """
         failures, longest = 0, self.settings.max_wait_seconds
         while True:
-            if address:
+            if address and not asked:
                 self.web.pace.wait(address)
-            self._gained = False
+            self._gained = asked = False
             try:
                 return action()
             except UnavailableError:
