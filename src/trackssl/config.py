@@ -44,21 +44,72 @@ class Section(BaseModel):
 class Videos(Section):
     """Where the videos come from and how they are split into jobs."""
 
-    source: Literal["miniworld", "folder", "youtube"] = Field(
-        "youtube", description="miniworld draws videos, folder reads yours, youtube uses yt-dlp."
+    source: Literal["miniworld", "folder", "youtube", "http", "tar"] = Field(
+        "youtube",
+        description=(
+            "miniworld draws videos, folder reads yours, tar takes them out of .tar files, youtube "
+            "asks yt-dlp for ids and pages, http fetches addresses of video files."
+        ),
     )
-    folder: str | None = Field(None, description="source folder: the folder, searched recursively.")
+    folder: str | None = Field(
+        None,
+        description="source folder: the folder, searched recursively; tar: that of the .tar files.",
+    )
     list: str | None = Field(
-        None, description="source youtube: a text file, one id or http(s) address a line."
+        None,
+        description=(
+            "sources youtube and http: a text file, one id or http(s) address a line, or a .csv "
+            "with the column source (or id, or address) and, if wanted, start and end (seconds) "
+            "and query."
+        ),
     )
     count: int | None = Field(
         100_000, ge=1, description="Videos to use, in the order of the source; null for all."
     )
     shards: int = Field(1_000, ge=1, description="Jobs a stage: item i goes to shard i mod shards.")
     max_height_px: int = Field(480, ge=64, description="source youtube: best stream up to this.")
-    max_minutes: float = Field(20, gt=0, description="source youtube: longer videos are not taken.")
+    max_minutes: float = Field(
+        20, gt=0, description="sources youtube, http, tar: longer videos are not taken."
+    )
+    max_bytes: int = Field(
+        1_000_000_000,
+        ge=1,
+        description="sources youtube, http, tar: a video with more bytes is not taken.",
+    )
     min_success_share: Share = Field(
         0.0, description="A shard fails when a smaller share of its videos could be had."
+    )
+    min_seconds_between_requests: float = Field(
+        2.0,
+        ge=0,
+        description=(
+            "Between two requests to one host, up to half as much again; all jobs that share the "
+            "store's folder wait in one line."
+        ),
+    )
+    max_attempts: int = Field(
+        5,
+        ge=1,
+        description=(
+            "Failures in a row of one request that may heal: a server's error, a timeout, a "
+            "dropped connection, throttling."
+        ),
+    )
+    backoff_seconds: float = Field(
+        2.0, ge=0, description="Wait after the first such failure, doubled after each further one."
+    )
+    max_wait_seconds: float = Field(
+        600, ge=0, description="The longest wait; a server that asks for more is given up."
+    )
+    timeout_seconds: float = Field(
+        20, gt=0, description="Without an answer, or with less than 1 kB a second, for so long."
+    )
+    cookies: str | None = Field(
+        None,
+        description="sources youtube and http: a file of cookies in Netscape's format, only read.",
+    )
+    fetch_locally: bool = Field(
+        False, description="Fetch where Snakemake runs, as nodes of the cluster have no network."
     )
     seed: int = Field(0, ge=0, description="source miniworld: the world's seed.")
 
@@ -66,8 +117,12 @@ class Videos(Section):
     def _source_is_complete(self) -> Self:
         if self.source == "folder" and not self.folder:
             raise ValueError("source 'folder' needs videos.folder: the folder of your videos")
-        if self.source == "youtube" and not self.list:
-            raise ValueError("source 'youtube' needs videos.list: a file of ids or addresses")
+        if self.source == "tar" and not self.folder:
+            raise ValueError("source 'tar' needs videos.folder: the folder of the .tar files")
+        if self.source in ("youtube", "http") and not self.list:
+            raise ValueError(
+                f"source '{self.source}' needs videos.list: a file of ids or addresses"
+            )
         if self.source == "miniworld" and self.count is None:
             raise ValueError("source 'miniworld' needs videos.count: how many videos to draw")
         return self

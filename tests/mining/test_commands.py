@@ -176,6 +176,21 @@ def test_a_manifest_that_is_none_is_refused(tmp_path):
         shards.read_manifest(tmp_path / "n.parquet")
 
 
+@pytest.mark.real_data
+def test_only_the_frames_between_start_and_end_are_mined(real_data, tmp_path):
+    path = str(real_data / "videos" / "car-shadow.mp4")  # 40 frames, 24 a second
+    common = {"status": "ok", "path": path, "sha256": "", "fps": 24.0}
+    rows = [
+        {"video": "all", **common, "start": None, "end": None},
+        {"video": "part", **common, "start": 0.25, "end": 1.5},
+        {"video": "none", **common, "start": 9.0, "end": None},
+    ]
+    pd.DataFrame(rows).to_parquet(tmp_path / "m.parquet")
+    videos = shards.read_manifest(tmp_path / "m.parquet")
+    assert [(video.first, video.end) for video in videos] == [(0, None), (6, 36), (216, None)]
+    assert [sum(1 for _ in stages._frames(video, SMALL)) for video in videos[:2]] == [40, 30]
+
+
 def test_a_shard_without_videos_gives_empty_tables(tmp_path):
     empty = pd.DataFrame({"video": ["a"], "status": ["failed"], "path": [""], "sha256": [""]})
     empty.to_parquet(tmp_path / "m.parquet")

@@ -97,11 +97,13 @@ class Site:
     def __init__(self) -> None:
         self.pages: dict[str, tuple[int, str, bytes]] = {}
         self.asked: list[str] = []
+        self.cookies: list[str | None] = []
         site = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 site.asked.append(self.path)
+                site.cookies.append(self.headers.get("Cookie"))
                 status, kind, body = site.pages.get(self.path, (404, "text/html", b"gone"))
                 self.send_response(status)
                 self.send_header("Content-Type", kind)

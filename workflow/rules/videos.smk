@@ -1,4 +1,5 @@
-# Source of video -> a manifest a shard. The files themselves lie in a store that is no rule's output.
+# Source of video -> a manifest a shard. The files themselves lie in a store that is no rule's output;
+# jobs on one machine or one shared disk wait in one line for each host.
 
 
 rule start_run:
@@ -25,6 +26,7 @@ rule fetch_videos:
         "logs/fetch_videos/{shard}.log",
     benchmark:
         "benchmarks/fetch_videos/{shard}.tsv"
+    localrule: RUN.videos.fetch_locally
     conda:
         CONDA
     threads: 1

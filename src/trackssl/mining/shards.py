@@ -24,11 +24,17 @@ from trackssl.files import Progress, file_sha256, fingerprint, write_json
 
 @dataclass(frozen=True)
 class Video:
-    """A video to mine: its id, its file, and the file's hash."""
+    """A video to mine: its id, its file, and the file's hash.
+
+    Only the frames from number `first` to before `end` are mined; a first frame's number counts
+    from `first`.
+    """
 
     name: str
     path: Path
     sha256: str
+    first: int = 0
+    end: int | None = None
 
 
 # Writes what one video gives to a file and counts what it rejects. Raises InputError.
@@ -37,12 +43,19 @@ Work = Callable[[Video, Path, Counter[str]], object]
 
 def read_manifest(path: Path) -> list[Video]:
     """The videos of a manifest whose status is ok. Raises InputError when it cannot be read."""
-    rows = read_parquet(path, ("video", "status", "path", "sha256"))
+    rows = read_parquet(path, ("video", "status", "path", "sha256"), ("fps", "start", "end"))
     return [
-        Video(row["video"], Path(row["path"]), row["sha256"])
+        Video(row["video"], Path(row["path"]), row["sha256"], *_frames(row))
         for row in rows
         if row["status"] == "ok"
     ]
+
+
+def _frames(row: Mapping[str, Any]) -> tuple[int, int | None]:
+    """The numbers of the frames between the manifest's start and end, by the file's mean rate."""
+    fps, start, end = (row.get(name) for name in ("fps", "start", "end"))
+    first = round(start * fps) if start else 0
+    return first, None if end is None else max(first, round(end * fps))
 
 
 def given_videos(paths: Sequence[Path]) -> list[Video]:
@@ -56,10 +69,17 @@ def given_videos(paths: Sequence[Path]) -> list[Video]:
     return [Video(path.stem, path, file_sha256(path) if path.is_file() else "") for path in paths]
 
 
-def read_parquet(path: Path, columns: Sequence[str]) -> list[dict[str, Any]]:
-    """The rows of a parquet table. Raises InputError when it is absent or lacks a column."""
+def read_parquet(
+    path: Path, columns: Sequence[str], optional: Sequence[str] = ()
+) -> list[dict[str, Any]]:
+    """The rows of a parquet table, with those of the optional columns that it has.
+
+    Raises InputError when it is absent or lacks a column.
+    """
     try:
-        return pq.read_table(path, columns=list(columns)).select(list(columns)).to_pylist()
+        there = set(pq.read_schema(path).names) if optional else set()
+        names = [*columns, *(name for name in optional if name in there)]
+        return pq.read_table(path, columns=names).select(names).to_pylist()
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such table; check the path.") from None
     except (OSError, KeyError, pa.ArrowException):
@@ -102,8 +122,9 @@ def each_video(
     parts: list[tuple[Video, Path]] = []
     totals, failed = Counter[str](), {}
     for video in track(videos, "videos", console=console, disable=not console.is_terminal):
+        part_of = [video.first, video.end] if video.first or video.end is not None else []
         name = fingerprint(
-            [video.name, str(video.path), video.sha256, (details or {}).get(video.name)]
+            [video.name, str(video.path), video.sha256, (details or {}).get(video.name), *part_of]
         )
         part, note = progress / f"{name}.part", progress / f"{name}.json"
         try:

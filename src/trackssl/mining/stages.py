@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, fields
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +107,8 @@ def read_windows(path: Path) -> dict[str, list[Window]]:
 
 
 def _frames(video: Video, settings: Mining) -> Iterator[Frame]:
-    return read_frames(video.path, settings.frame_height_px, settings.frame_width_px)
+    frames = read_frames(video.path, settings.frame_height_px, settings.frame_width_px)
+    return islice(frames, video.first, video.end)
 
 
 def _join(parts: Sequence[tuple[Video, Path]], settings: Mining, out: Path) -> None:

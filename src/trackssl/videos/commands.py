@@ -9,6 +9,8 @@ import typer
 def register(app: typer.Typer) -> None:
     """Add this stage's commands."""
     app.command("fetch-videos", rich_help_panel="Videos")(fetch_videos)
+    app.command("video-list", rich_help_panel="Videos")(video_list)
+    app.command("videos-status", rich_help_panel="Videos")(videos_status)
 
 
 def fetch_videos(
@@ -41,3 +43,37 @@ def fetch_videos(
         progress or out.with_name(f".{out.name}.progress"),
     )
     typer.echo(f"{out}: {fetch.summary(rows)}")
+
+
+def video_list(
+    from_trainlist: Annotated[
+        Path,
+        typer.Option(help="The authors' pair list: lines `<folder>/<video id>/<name>.jpg label`."),
+    ],
+    out: Annotated[Path, typer.Option(help="The list to write, an id a line: videos.list.")],
+) -> None:
+    """Take the ids of the videos out of the authors' list of pairs, each once, in order.
+
+    Example: trackssl video-list --from-trainlist train_list.txt --out videos.txt
+    """
+    from trackssl.videos.trainlist import video_list
+
+    found = video_list(from_trainlist, out)
+    typer.echo(
+        f"{out}: {found.videos} videos of {found.folders} folders in {found.lines} lines "
+        f"({found.folders - found.videos} folders do not bear an id's name)"
+    )
+
+
+def videos_status(
+    manifests: Annotated[list[Path], typer.Argument(help="Manifests, parquet.")],
+) -> None:
+    """Sum manifests up: videos that are ok or failed by reason, their hours and bytes.
+
+    Example: trackssl videos-status resources/manifests/*.parquet
+    """
+    from rich.console import Console
+
+    from trackssl.videos import status
+
+    Console().print(status.drawn(status.summed(manifests)))

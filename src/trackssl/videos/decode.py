@@ -55,6 +55,8 @@ class VideoInfo:
     """What a video file holds: sides in pixels as shown, frames a second, seconds, frames.
 
     `frames` counts what the file stores up to its end or break; `whole` is False at a break.
+    `declared_seconds` is what the header says, 0 for nothing; `container` and `codec` are FFmpeg's
+    names of the formats.
     """
 
     width: int
@@ -63,6 +65,9 @@ class VideoInfo:
     seconds: float
     frames: int
     whole: bool
+    declared_seconds: float = 0.0
+    container: str = ""
+    codec: str = ""
 
 
 class VideoError(InputError):
@@ -147,9 +152,15 @@ def probe(path: Path) -> VideoInfo:
             whole = False
         whole &= stored >= stream.frames  # 0 where the header does not say
         seconds = float((end - start) * (stream.time_base or 0))
+        declared = max(
+            (container.duration or 0) / av.time_base,
+            float((stream.duration or 0) * (stream.time_base or 0)),
+        )
+        formats = container.format.name, stream.codec_context.name
     upright = _quarter_turns(first) % 2 == 0
     width, height = (first.width, first.height) if upright else (first.height, first.width)
-    return VideoInfo(width, height, fps, seconds if seconds > 0 else shown / fps, shown, whole)
+    seconds = seconds if seconds > 0 else shown / fps
+    return VideoInfo(width, height, fps, seconds, shown, whole, max(declared, 0.0), *formats)
 
 
 def is_video(path: Path) -> bool:

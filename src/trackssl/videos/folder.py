@@ -5,7 +5,7 @@ from pathlib import Path
 
 from trackssl.config import Videos
 from trackssl.errors import InputError
-from trackssl.videos.decode import is_video
+from trackssl.videos.examine import Examiner
 from trackssl.videos.sources import Item, distinct_ids
 
 # A file of these is meant to be a video, so a broken one gets a row. Others are opened to find out.
@@ -31,7 +31,8 @@ def items(settings: Videos) -> list[Item]:
     names = sorted(
         (path.relative_to(folder) for path in folder.rglob("*")), key=lambda name: name.parts
     )
-    names = [name for name in names if not _hidden(name) and _belongs(folder / name)]
+    with Examiner() as examiner:
+        names = [n for n in names if not _hidden(n) and _belongs(folder / n, examiner)]
     if not names:
         raise InputError(
             f"videos.folder: {folder} holds no videos; put some there or name another folder."
@@ -47,11 +48,11 @@ def _hidden(name: Path) -> bool:
     return any(part.startswith(".") for part in name.parts)
 
 
-def _belongs(path: Path) -> bool:
+def _belongs(path: Path, examiner: Examiner) -> bool:
     suffix = path.suffix.lower()
     if suffix in OTHER_SUFFIXES or not path.is_file():
         return False
-    return suffix in VIDEO_SUFFIXES or is_video(path)
+    return suffix in VIDEO_SUFFIXES or examiner.is_video(path)
 
 
 def _printable(path: Path) -> str:

@@ -5,6 +5,7 @@ from pathlib import Path
 import trackssl.miniworld
 from trackssl.config import Videos
 from trackssl.videos.sources import Item
+from trackssl.videos.web import Visit
 
 
 def items(settings: Videos) -> list[Item]:
@@ -16,8 +17,10 @@ def items(settings: Videos) -> list[Item]:
     ]
 
 
-def obtain(item: Item, settings: Videos, path: Path) -> None:
-    """Draw a video to `path`, H.264 in mp4."""
+def obtain(item: Item, settings: Videos, folder: Path, visit: Visit) -> Path:
+    """Draw a video to a file in `folder`, H.264 in mp4."""
     from trackssl.miniworld.videos import render_video
 
+    path = folder / "drawn.mp4"
     render_video(path, settings.seed, item.index)
+    return path
