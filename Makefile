@@ -1,5 +1,5 @@
 # make demo: set everything up and run the miniature; make test: set everything up and test.
-.PHONY: setup demo study test test-slurm check
+.PHONY: setup demo study test check
 
 PYTHON ?= python3
 VENV := .venv
@@ -41,13 +41,6 @@ study: setup
 # As many workers as cores; each takes whole test files, so that no drawn world is drawn twice.
 test: setup
 	pytest -n logical --maxprocesses 8 --dist loadscope --no-loadscope-reorder
-
-# A SLURM of two nodes on this machine runs the pipeline, loses nodes and jobs, and goes away again.
-# Needs root, and installs Debian's packages where they are missing.
-SLURM_PACKAGES := slurmctld slurmd slurm-client munge
-test-slurm: setup
-	@command -v slurmctld > /dev/null || (apt-get update && apt-get install -y --no-install-recommends $(SLURM_PACKAGES))
-	pytest -m slurm -s tests/pipeline/test_slurm.py
 
 check: setup
 	ruff check .

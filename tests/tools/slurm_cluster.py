@@ -74,7 +74,7 @@ def missing() -> str:
     if os.geteuid() != 0:
         return "a cluster needs root"
     absent = [name for name in PROGRAMS if not shutil.which(name, path=_path())]
-    return f"{', '.join(absent)} not installed (make test-slurm installs SLURM)" if absent else ""
+    return f"{', '.join(absent)} not installed" if absent else ""
 
 
 def _path() -> str:
