@@ -188,7 +188,9 @@ def test_a_download_that_fills_the_disk_goes_on_when_there_is_room(site, small_d
     sent = site.bytes_sent("a.tar")
     download(site.at("a.tar"), path, hashlib.sha256(data).hexdigest(), limits=limits)
     assert path.read_bytes() == data
-    assert site.bytes_sent("a.tar") - sent == len(data) - had
+    # The server counts what was still under way to the run that stopped: a piece or two.
+    twice = site.bytes_sent("a.tar") - sent - (len(data) - had)
+    assert 0 <= twice <= limits.connections * limits.piece_bytes
     assert [found.name for found in small_disk.iterdir()] == ["a.tar"]
 
 
