@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from trackssl.provenance import chain, read_record
+from trackssl.provenance import Watch, chain, read_record
 
 TRACKSSL = str(Path(sys.executable).with_name("trackssl"))
 RECORDS = Path("provenance")
@@ -85,6 +85,26 @@ def test_a_file_that_was_changed_or_made_again_is_told(run: Path) -> None:
     other.write_text(json.dumps(values))
     step = list(chain("results/0000.parquet", RECORDS))[1]
     assert step.oddity == "made again since it was used here"
+
+
+def test_a_folder_is_told_apart_by_its_files_but_not_by_hidden_marks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    made = Watch(["make", "--out", "made"])
+    Path("made").mkdir()
+    Path("made/a.npy").write_bytes(b"a")
+    assert made.write(RECORDS) == [RECORDS / "made.json"]
+    Path("made/.snakemake_timestamp").touch()
+    used = Watch(["use", "made", "--settings", '{"out": "table.csv"}'])
+    Path("table.csv").write_text("x")
+    used.write(RECORDS)
+    assert [(step.path, step.oddity) for step in chain("table.csv", RECORDS)] == [
+        ("table.csv", ""),
+        ("made", ""),
+    ]
+    Path("made/b.npy").write_bytes(b"b")
+    assert list(chain("table.csv", RECORDS))[1].oddity == "changed since it was made"
 
 
 def test_a_command_that_fails_or_has_no_folder_leaves_no_record(tmp_path: Path) -> None:

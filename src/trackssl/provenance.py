@@ -219,10 +219,12 @@ def _stamp(path: str) -> Stamp | None:
 
 
 def _files(folder: Path) -> list[Path] | None:
-    """Files of a folder in order; None where they are too many."""
+    """Files of a folder in order, without hidden ones, as Snakemake puts a mark there; None where
+    they are too many.
+    """
     found: list[Path] = []
     for root, _, names in os.walk(folder):
-        found += [Path(root) / name for name in names]
+        found += [Path(root) / name for name in names if not name.startswith(".")]
         if len(found) > _MOST_FILES:
             return None
     return sorted(found)
