@@ -37,4 +37,8 @@ localrules:
 rule all:
     default_target: True
     input:
-        expand("results/{table}{what}.csv", table=tables(), what=["", "_differences"]),
+        expand(
+            "results/{table}{what}.csv",
+            table=RUN.result_tables,
+            what=["", "_differences"],
+        ),

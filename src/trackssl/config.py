@@ -981,6 +981,33 @@ class Config(Section):
         px = self.image_input_px or self.network.input_px
         return self.network.model_copy(update={"input_px": px})
 
+    @property
+    def voc_by_year(self) -> dict[str, Voc]:
+        """The VOC settings by the ending of their folders: none for voc, _<year> for second_voc."""
+        second = self.second_voc
+        return {"": self.voc} | ({f"_{second.year}": second} if second else {})
+
+    @property
+    def classified_year(self) -> str:
+        """Of `voc_by_year`, what classification is measured on: 2007, whose test labels are public,
+        where the run has it.
+        """
+        return next((year for year, part in self.voc_by_year.items() if part.year == 2007), "")
+
+    @property
+    def result_tables(self) -> list[str]:
+        """Names of the tables that the run makes; detection has one of each year."""
+        years = dict(zip(("voc_map", "second_voc_map"), self.voc_by_year, strict=False))
+        return [
+            f"voc_map{years[name]}" if name in years else name
+            for name in self.tables
+            if name in years or name != "second_voc_map"
+        ]
+
+    def fixed_name(self, network: str) -> str:
+        """The row of a network's features as they are; one that is not trained is called random."""
+        return "random" if self.networks[network].init == "random" else network
+
     def chain(self, network: str) -> list[str]:
         """Networks from the first pre-training to `network`: its iterative rounds in order."""
         names = [network]

@@ -81,15 +81,15 @@ class Watch:
             after = _stamp(path)
             if after is not None:
                 (outputs if after != before else inputs)[path] = _fact(path, folder)
-        written = []
+        if not outputs:
+            return []
+        shared = (
+            inputs, self._arguments, __version__, _commit(), os.environ.get(CONFIG, ""), _lock(),
+            _machine(), self._start, _now(),
+        )  # fmt: skip
         for path, made in outputs.items():
-            record = Record(
-                path, made, inputs, self._arguments, __version__, _commit(),
-                os.environ.get(CONFIG, ""), _lock(), _machine(), self._start, _now(),
-            )  # fmt: skip
-            written.append(_place(folder, path))
-            write_json(written[-1], asdict(record))
-        return written
+            write_json(_place(folder, path), asdict(Record(path, made, *shared)))
+        return [_place(folder, path) for path in outputs]
 
 
 def watch() -> Watch | None:

@@ -156,6 +156,9 @@ def test_videos_of_a_list_that_is_there_are_counted_and_one_that_is_not_is_asked
         make_plan(run, root=tmp_path)
     (tmp_path / "videos.txt").write_text("".join(f"abcdefgh{n:03d}\n" for n in range(250)))
     assert make_plan(run, root=tmp_path).found.listed == 250
+    values["videos"]["source"] = "http"
+    (tmp_path / "videos.txt").write_text("http://a.org/1.mp4\nhttp://a.org/2.mp4\n")
+    assert make_plan(parse(Config, values, "config"), root=tmp_path).found.listed == 2
 
 
 def test_a_large_machine_with_long_videos_meets_no_limit_but_the_sites() -> None:

@@ -1,6 +1,8 @@
 # What the rules of the benchmarks on other data share: their networks and the rows of their tables.
 
-RETRIEVED = {fixed_name(network): network for network in RUN.benchmarked("retrieval")}
+RETRIEVED = {
+    RUN.fixed_name(network): network for network in RUN.benchmarked("retrieval")
+}
 
 
 def retrieval_rows():
@@ -28,11 +30,10 @@ def retrieval_features(split):
     return path
 
 
-# Of 2007, whose test labels are public, where the run has it.
-CLASSIFIED = next((year for year, part in VOC.items() if part.year == 2007), "")
+CLASSIFIED = RUN.classified_year
 CLASSIFIED_VOC = VOC[CLASSIFIED]
 CLASSIFIED_BY = RUN.benchmarked("classification")
-CLASSIFIED_FIXED = {fixed_name(network): network for network in CLASSIFIED_BY}
+CLASSIFIED_FIXED = {RUN.fixed_name(network): network for network in CLASSIFIED_BY}
 
 
 def classification_row(method, seed, folder, networks):
@@ -102,7 +103,9 @@ def scene_rows():
         for seed in RUN.seeds
         for row in (
             *(
-                scene_row(fixed_name(n), seed, f"linear/{n}", fixed_weights(n, seed))
+                scene_row(
+                    RUN.fixed_name(n), seed, f"linear/{n}", fixed_weights(n, seed)
+                )
                 for n in SCENES
             ),
             *(

@@ -71,9 +71,7 @@ class Wildcards(NamedTuple):
 
 # Detection is measured on one year's data, and on a second one's where the config names it: its
 # files lie beside the first one's, with the year at their folders' ends.
-VOC = {"": RUN.voc}
-if RUN.second_voc:
-    VOC[f"_{RUN.second_voc.year}"] = RUN.second_voc
+VOC = RUN.voc_by_year
 
 
 def year_of(wildcards):
@@ -231,11 +229,6 @@ def row_weights(method, seed, year):
     return [path for member in members if (path := initial_weights(member))]
 
 
-def fixed_name(network):
-    """The row of a network's features as they are; one that is not trained is called random."""
-    return "random" if RUN.networks[network].init == "random" else network
-
-
 def fixed_weights(network, seed):
     """The files of such a row: one or none."""
     path = initial_weights(Wildcards(network, seed))
@@ -269,16 +262,6 @@ def readapted_weights(wildcards):
     """The fine-tuned network that a readaptation starts from."""
     before = RUN.networks[wildcards.network].after
     return detector_weights(Wildcards(before, wildcards.seed, wildcards.year))
-
-
-def tables():
-    """The tables of the run; detection has one of each year."""
-    years = dict(zip(["voc_map", "second_voc_map"], VOC))
-    return [
-        f"voc_map{years[name]}" if name in years else name
-        for name in RUN.tables
-        if name in years or name != "second_voc_map"
-    ]
 
 
 wildcard_constraints:

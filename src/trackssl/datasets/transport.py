@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from trackssl import __version__
 from trackssl.errors import InputError
+from trackssl.web_opener import open_web_only
 
 _CHUNK_BYTES = 1 << 18
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
@@ -90,22 +91,6 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
-def _opener() -> urllib.request.OpenerDirector:
-    """Opens http and https alone (urllib's own opens files too), by the proxy if one is set."""
-    opener = urllib.request.OpenerDirector()
-    for handler in (
-        urllib.request.ProxyHandler,
-        urllib.request.UnknownHandler,
-        urllib.request.HTTPHandler,
-        urllib.request.HTTPSHandler,
-        urllib.request.HTTPDefaultErrorHandler,
-        urllib.request.HTTPErrorProcessor,
-        _Redirects,
-    ):
-        opener.add_handler(handler())
-    return opener
-
-
 @dataclass
 class Answer:
     """A server's answer: bytes `start` to `end` (not included, None if not said) of `length`.
@@ -168,7 +153,7 @@ def ask(
             headers["If-Range"] = identity
     try:
         request = urllib.request.Request(address, headers=headers)
-        body = _opener().open(request, timeout=limits.timeout_seconds)
+        body = open_web_only(_Redirects()).open(request, timeout=limits.timeout_seconds)
     except urllib.error.HTTPError as error:
         with error:
             raise _refusal(error, limits) from None

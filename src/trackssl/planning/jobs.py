@@ -7,7 +7,7 @@ added or changed there must be followed here.
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from trackssl.config import Config, Voc
+from trackssl.config import Config
 
 
 class Job(NamedTuple):
@@ -33,10 +33,7 @@ class Graph:
 
     def __init__(self, run: Config) -> None:
         self.run = run
-        self.voc: dict[str, Voc] = {"": run.voc}
-        if run.second_voc:
-            self.voc[f"_{run.second_voc.year}"] = run.second_voc
-        self.classified = next((year for year, part in self.voc.items() if part.year == 2007), "")
+        self.voc, self.classified = run.voc_by_year, run.classified_year
 
     def jobs(self) -> list[Job]:
         """All jobs, each once and after those whose files it reads; `all` is the last."""
@@ -63,22 +60,14 @@ class Graph:
         return self.voc[year].train_split, self.voc[year].test_split
 
     def fixed(self, section: str) -> dict[str, str]:
-        """Rows of networks as they are: name, network. One that is not trained is called random."""
-        return {
-            "random" if self.run.networks[name].init == "random" else name: name
-            for name in self.run.benchmarked(section)
-        }
+        """Rows of networks as they are: name, network."""
+        return {self.run.fixed_name(name): name for name in self.run.benchmarked(section)}
 
     def _all(self, job: Job) -> Iterator[Job]:
-        years = dict(zip(["voc_map", "second_voc_map"], self.voc, strict=False))
-        for name in self.run.tables:
-            if name in years:
-                year = years[name]
-                yield Job("voc_map", year=year)
-                yield Job("compare_methods", method=f"voc_map{year}")
-            elif name != "second_voc_map":
-                yield Job(name)
-                yield Job("compare_methods", method=name)
+        for name in self.run.result_tables:
+            compared = Job("compare_methods", method=name)
+            yield from self._compare_methods(compared)
+            yield compared
 
     def _compare_methods(self, job: Job) -> Iterator[Job]:
         if job.method.startswith("voc_map"):

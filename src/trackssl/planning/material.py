@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 from trackssl.config import Config, Videos, Voc
 from trackssl.errors import InputError
 from trackssl.planning.figures import Figures
-from trackssl.videos import folder, youtube
+from trackssl.videos import folder
+from trackssl.videos.fetch import SOURCES
 
 
 @dataclass(frozen=True)
@@ -160,8 +161,9 @@ def _count(settings: Videos, root: Path) -> tuple[int, float | None]:
     if settings.count is not None:
         return settings.count, None
     listed = root / (settings.list or "")
-    if settings.source == "youtube" and listed.is_file():
-        return len(youtube.items(settings.model_copy(update={"list": str(listed)}))), None
+    if settings.source in ("youtube", "http") and listed.is_file():
+        by_list = settings.model_copy(update={"list": str(listed)})
+        return len(SOURCES[settings.source].items(by_list)), None
     raise InputError(
         "videos.count is null and the videos are not here to be counted; set it, or give "
         "--manifest, or --directory, the run's folder."

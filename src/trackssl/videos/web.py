@@ -15,6 +15,7 @@ from trackssl.errors import InputError
 from trackssl.videos.faults import diagnose
 from trackssl.videos.pacing import Pace
 from trackssl.videos.sources import UnavailableError
+from trackssl.web_opener import open_web_only
 
 _GAIN_BYTES = 1 << 20
 _T = TypeVar("_T")
@@ -29,7 +30,9 @@ class Web:
         self.settings = settings
         self.pace = Pace(store / ".hosts", settings.min_seconds_between_requests)
         self.cookies = _cookies(settings.cookies)
-        self._opener = _opener(self.cookies)
+        self._opener = open_web_only(
+            urllib.request.HTTPRedirectHandler(), urllib.request.HTTPCookieProcessor(self.cookies)
+        )
 
     def open(self, address: str, headers: Mapping[str, str]) -> Any:
         """The answer to a GET, as urllib gives it. Raises what urllib raises."""
@@ -83,23 +86,6 @@ class Visit:
                 wait = self.settings.backoff_seconds * 2 ** (failures - 1)
                 time.sleep(min(wait * random.uniform(0.75, 1.25), longest))
             self.attempts += 1
-
-
-def _opener(cookies: http.cookiejar.CookieJar) -> urllib.request.OpenerDirector:
-    """An opener for http and https alone: a redirect to ftp, file or data finds no handler."""
-    opener = urllib.request.OpenerDirector()
-    for handler in (
-        urllib.request.ProxyHandler(),
-        urllib.request.HTTPHandler(),
-        urllib.request.HTTPSHandler(),
-        urllib.request.HTTPCookieProcessor(cookies),
-        urllib.request.HTTPDefaultErrorHandler(),
-        urllib.request.HTTPErrorProcessor(),
-        urllib.request.HTTPRedirectHandler(),
-        urllib.request.UnknownHandler(),
-    ):
-        opener.add_handler(handler)
-    return opener
 
 
 def _cookies(path: str | None) -> http.cookiejar.CookieJar:
