@@ -153,9 +153,12 @@ def provenance(
     from dataclasses import asdict
 
     from trackssl.errors import InputError
-    from trackssl.provenance import chain, render
+    from trackssl.lineage import chain, find, render
 
     steps = list(chain(str(file), records))
+    if steps[0].record is None and (name := find(file, records)):
+        typer.echo(f"{file} is a copy of {name}", err=True)
+        steps = list(chain(name, records))
     if steps[0].record is None:
         raise InputError(
             f"{file}: {records} has no record of it; call this in the run's folder, with a path as "

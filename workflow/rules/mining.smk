@@ -72,8 +72,10 @@ rule merge_pairs:
         mem_mb=8000,
         runtime=60,
     params:
+        shards=lambda wildcards, input: len(input.pairs),
         recipe=1,
     message:
         "Ordering the pairs of all shards into nested sets"
     shell:
-        "trackssl merge-pairs {input.pairs:q} --out {output.sets:q} > {log:q} 2>&1"
+        "trackssl merge-pairs 'results/pairs/{{shard}}.arrow' --numbered {params.shards}"
+        " --out {output.sets:q} > {log:q} 2>&1"

@@ -38,17 +38,31 @@ def import_pairs(
 
 
 def merge_pairs(
-    shards: Annotated[list[Path], typer.Argument(help="Arrow files of pairs.")],
+    shards: Annotated[list[str], typer.Argument(help="Arrow files of pairs.")],
     out: Annotated[Path, typer.Option(help="Parquet table to write.")],
     seed: Annotated[int, typer.Option(help="Of the order.")] = 0,
+    numbered: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help=(
+                "So many shards: the one path given holds {shard}, for which 0000, 0001 and so on "
+                "stand. A command line has room for about 5,000 paths."
+            ),
+        ),
+    ] = None,
 ) -> None:
     """Order all pairs, so that the first N are a training set, nested in the larger ones.
 
     Example: trackssl merge-pairs results/pairs/*.arrow --out sets.parquet
     """
+    from trackssl import provenance
     from trackssl.pairs import sets
 
-    pairs, videos = sets.merge_pairs(shards, seed, out)
+    if numbered is not None:
+        shards = sets.numbered_shards(shards, numbered)
+        provenance.note_inputs(shards)
+    pairs, videos = sets.merge_pairs([Path(shard) for shard in shards], seed, out)
     typer.echo(f"{pairs} pairs from {videos} videos: {out}")
 
 
