@@ -76,7 +76,8 @@ def render(steps: Sequence[Step]) -> Iterator[str]:
             yield f"{'  ' * step.depth}{step.path}: given"
             continue
         made = f"{record.made.sha256[:12]} by {record.command[0]}, {record.end}"
-        made += f", {_content(record)}" if _content(record) else ""
+        if not step.again and (content := _content(record)):
+            made += f", {content}"
         yield f"{'  ' * step.depth}{step.path}: {made}{told}{odd}"
         if step.depth == 0:
             for name in ("commit", "config", "lock", "version", "machine", "start"):
