@@ -23,6 +23,7 @@ from trackssl.files import file_sha256, fingerprint, write_json
 FOLDER = "TRACKSSL_PROVENANCE"  # environment: where records go, none without it
 CONFIG = "TRACKSSL_CONFIG_HASH"  # environment: of the whole config of the run
 LOCK = "TRACKSSL_LOCK"  # environment: the file that pins the packages
+COMMIT = "TRACKSSL_COMMIT"  # environment: of the code, where it lies in no checkout
 RUN = "TRACKSSL_RUN"  # environment: the run's name
 
 _MOST_FILES = 2_000  # of a folder that is looked through
@@ -208,7 +209,9 @@ def digest(path: str) -> str:
 
 
 def _commit() -> str:
-    """Of the checkout that the code lies in."""
+    """Of the checkout that the code lies in; an image, which has none, is told when it is built."""
+    if told := os.environ.get(COMMIT):
+        return told
 
     def git(*words: str) -> str:
         command = ["git", "-C", str(Path(__file__).parent), *words]

@@ -53,8 +53,10 @@ def settings(section):
 
 
 def modules(*names):
-    """Modules that a cheap rule lists as input, so that an edit of them makes its table anew."""
-    return [str(Path(workflow.basedir) / "src" / "trackssl" / name) for name in names]
+    """Modules that a cheap rule lists as input, so that an edit of them makes its table anew; they
+    lie in no storage that a profile may name."""
+    package = Path(workflow.basedir) / "src" / "trackssl"
+    return [local(str(package / name)) for name in names]
 
 
 def any_of(names):

@@ -73,9 +73,12 @@ rule merge_pairs:
         runtime=60,
     params:
         shards=lambda wildcards, input: len(input.pairs),
+        pattern=lambda wildcards, input: str(input.pairs[0]).replace(
+            f"{SHARDS[0]}.arrow", "{shard}.arrow"
+        ),
         recipe=1,
     message:
         "Ordering the pairs of all shards into nested sets"
     shell:
-        "trackssl merge-pairs 'results/pairs/{{shard}}.arrow' --numbered {params.shards}"
+        "trackssl merge-pairs {params.pattern:q} --numbered {params.shards}"
         " --out {output.sets:q} > {log:q} 2>&1"
