@@ -27,7 +27,7 @@ _SHORT_S = 60  # jobs of less say nothing of larger ones
 
 @dataclass(frozen=True)
 class Job:
-    """A job as measured: seconds and MB used; cores, MB, minutes and GPUs asked for."""
+    """A job as measured: seconds and MiB used; cores, MiB, minutes and GPUs asked for."""
 
     rule: str
     seconds: float
