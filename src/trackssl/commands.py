@@ -27,6 +27,7 @@ def register(app: typer.Typer) -> None:
     app.command("import-weights", rich_help_panel=_PANEL)(import_weights)
     app.command("benchmark", rich_help_panel="Benchmarks")(benchmark)
     app.command("provenance", rich_help_panel="Tables")(provenance)
+    app.command("efficiency", rich_help_panel="Planning")(efficiency)
 
 
 def export(
@@ -171,3 +172,39 @@ def provenance(
         return
     for line in render(steps):
         typer.echo(line)
+
+
+def efficiency(
+    folder: Annotated[Path, typer.Argument(help="A run's folder of benchmark files.")] = Path(
+        "benchmarks"
+    ),
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print an object a rule, a line each.")
+    ] = False,
+) -> None:
+    """Say what a run's jobs took of the cores, memory and time they asked for, by rule.
+
+    Works wherever the rules ran; names what is asked for far too much or is close to its limit.
+
+    Example: trackssl efficiency runs/paper/benchmarks
+    """
+    import json
+    from dataclasses import asdict
+
+    from rich.console import Console
+
+    from trackssl.efficiency import by_rule, read_jobs, render
+
+    jobs, short = read_jobs(folder)
+    uses = by_rule(jobs)
+    if as_json:
+        for use in uses:
+            typer.echo(json.dumps(asdict(use)))
+        return
+    console = Console()
+    console.print(render(uses))
+    for use in uses:
+        for remark in use.remarks:
+            console.print(f"! {use.rule}: {remark}", style="yellow", highlight=False)
+    if short:
+        typer.echo(f"{short} files say nothing of what was asked for (made by other settings).")

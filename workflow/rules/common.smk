@@ -38,13 +38,40 @@ shell.prefix(
 
 CONDA = "../../envs/trackssl.yaml"
 IMAGE_NETWORK = RUN.image_network.model_dump_json()
-DEVICES = max(1, RUN.gpus)  # processes of a training, each with a device
+DEVICES = max(1, RUN.gpus)  # processes of a training on a node, each with a device
 # The list of labelled images of each benchmark on whole images.
 IMAGE_INDEX = {
     "scenes": "resources/mit67/index.json",
     "classification": "resources/voc_images/index.json",
 }
 SHARDS = [f"{shard:04d}" for shard in range(RUN.videos.shards)]
+
+
+# Pre-training on several nodes is one `srun` within the job, a task for each device of each node; on
+# one node the command itself starts its processes. The SLURM plugin gives a job with the resource
+# `mpi` all nodes and tasks, and leaves `srun` to the command; without the zero it would ask for
+# `tasks` on each GPU. `gres` counts a node's GPUs, as `gpu` would the whole job's.
+TASKS = RUN.nodes * DEVICES
+PRETRAINING_THREADS = RUN.torch_threads * (DEVICES if RUN.nodes == 1 else 1)
+if RUN.nodes == 1:
+    PRETRAINING_PLACE = {"gpu": RUN.gpus}
+    LAUNCHER = ""
+else:
+    PRETRAINING_PLACE = {
+        "nodes": RUN.nodes,
+        "mpi": "srun",
+        "tasks": TASKS,
+        "tasks_per_gpu": 0,
+    } | ({"gres": f"gpu:{RUN.gpus}"} if RUN.gpus else {})
+    LAUNCHER = (
+        f"srun --nodes={RUN.nodes} --ntasks={TASKS} --ntasks-per-node={DEVICES}"
+        f" --cpus-per-task={RUN.torch_threads} --kill-on-bad-exit=1 "
+    ) + (f"--gpus-per-node={RUN.gpus} " if RUN.gpus else "")
+
+
+def growing(mb):
+    """Memory in MB that a job asks for: as much again at each retry, at most four times."""
+    return lambda wildcards, attempt: mb * min(attempt, 4)
 
 
 def settings(section):

@@ -15,7 +15,7 @@ rule mine_patches:
         CONDA
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=growing(2000),
         runtime=480,
     params:
         settings=settings("mining"),
@@ -43,7 +43,7 @@ rule track_patches:
         CONDA
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=growing(2000),
         runtime=480,
     params:
         settings=settings("mining"),
@@ -69,7 +69,7 @@ rule merge_pairs:
         CONDA
     threads: 1
     resources:
-        mem_mb=8000,
+        mem_mb=growing(8000),
         runtime=60,
     params:
         shards=lambda wildcards, input: len(input.pairs),
