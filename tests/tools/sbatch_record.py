@@ -69,6 +69,7 @@ def record(folder: Path, config: Path, targets_wanted: Sequence[str] = ()) -> li
         + ["--logger-joblist-file", str(notes / "jobs.jsonl")],
         # All at once: how the profile spreads them over time is not the question.
         ["--jobs", "unlimited", "--resources", "downloads=1000000", "--latency-wait", "1"]
+        + ["--max-jobs-per-timespan", "1000/1s"]
         + ["--slurm-init-seconds-before-status-checks", "1"],
     ):
         done = subprocess.run(
@@ -94,13 +95,11 @@ def calls(folder: Path) -> Counter[str]:
 def submission(arguments: list[str]) -> Submission:
     """Read an argument line of sbatch. Options come as --name value, --name=value or -n value."""
     options: dict[str, str] = {}
-    words = iter(arguments)
-    for word in words:
+    for word, following in zip(arguments, [*arguments[1:], "-"], strict=True):
         name, equals, value = word.partition("=")
-        if name.startswith("--wrap"):
-            continue
-        if name.startswith("-"):
-            options[name] = value if equals or name == "--parsable" else next(words)
+        if name.startswith("-") and not name.startswith("--wrap"):
+            flag = not equals and following.startswith("-")
+            options[name] = "" if flag else value or following
     gpus = int(options.get("--gpus", "0").split(":")[-1])
     per_gpu = int(options.get("--cpus-per-gpu", 0))
     return Submission(
