@@ -57,6 +57,15 @@ class OnSlurm(Pipeline):
         return super().start(*arguments, *self.options)
 
 
+@pytest.fixture(autouse=True)
+def empty_queue(cluster: Cluster) -> Iterator[None]:
+    """A test that failed leaves no jobs to the next one."""
+    yield
+    for (job,) in cluster.jobs("%i"):
+        cluster.call("scancel", job)
+    when(lambda: not cluster.jobs("%i"))
+
+
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     if why := missing():
@@ -114,9 +123,9 @@ def when(ready: Callable[[], object], seconds: float = 300) -> None:
 
 def node_of(cluster: Cluster, job: str) -> int:
     """The node on which the job of so named a rule runs; 0 where none does."""
-    for comment, state, node in cluster.jobs("%k %T %N"):
-        if job in comment and state == "RUNNING":
-            return int(node.removeprefix("n"))
+    for comment, *state_and_node in cluster.jobs("%k %T %N"):  # one that waits has no node
+        if job in comment and state_and_node[0] == "RUNNING":
+            return int(state_and_node[1].removeprefix("n"))
     return 0
 
 
