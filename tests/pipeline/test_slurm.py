@@ -256,10 +256,14 @@ class Running:
         time.sleep(1)
         self.cluster.revive_node(number)
 
-    def mined(self) -> set[Path]:
-        """Notes of videos that are mined already, of shards that are not done."""
-        notes = (self.remote.folder / "progress/mine_patches").rglob("*.json")
-        return {path for path in notes if path.name != "settings.json"}
+    def mined(self) -> dict[Path, int]:
+        """Videos that are mined already, of shards that are not done, and when, in ns."""
+        found = {}
+        for path in (self.remote.folder / "progress/mine_patches").rglob("*.json"):
+            with suppress(FileNotFoundError):  # a shard that ends takes its notes with it
+                if path.name != "settings.json":
+                    found[path] = path.stat().st_mtime_ns
+        return found
 
     def iteration(self) -> int:
         """The last one that the training logged; 0 before."""
@@ -290,12 +294,18 @@ def test_lost_nodes_too_little_memory_and_cancelled_jobs_change_nothing(
     logs = remote.folder / "logs/slurm/rule_pretrain"
     with Running(remote) as run:
         run.when(lambda: node_of(cluster, "mine_patches") and run.mined())
-        done = run.mined()
         run.lose_node_of("mine_patches")
-        run.when(lambda: node_of(cluster, "mine_patches"))
-        kept = len(done & run.mined())
-        print(f"\na node lost while mining: of {len(done)} videos done {kept} were kept")
-        assert kept == len(done) or not run.mined()
+        before = run.mined()
+        seen = set(before.items())
+
+        def mining_has_ended() -> bool:
+            seen.update(run.mined().items())
+            return (remote.folder / "results/pairs/sets.parquet").exists()
+
+        run.when(mining_has_ended)
+        twice = len(seen) - len(dict(seen))
+        print(f"\na node lost while mining: {len(before)} of 10 videos done, {twice} mined again")
+        assert twice == 0
 
         run.when(lambda: any("memory" in path.read_text() for path in logs.rglob("*.log")))
         print("too little memory: killed while it loaded its modules, sent again with more")
