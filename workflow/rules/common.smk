@@ -47,26 +47,28 @@ IMAGE_INDEX = {
 SHARDS = [f"{shard:04d}" for shard in range(RUN.videos.shards)]
 
 
-# Pre-training on several nodes is one `srun` within the job, a task for each device of each node; on
-# one node the command itself starts its processes. The SLURM plugin gives a job with the resource
-# `mpi` all nodes and tasks, and leaves `srun` to the command; without the zero it would ask for
-# `tasks` on each GPU. `gres` counts a node's GPUs, as `gpu` would the whole job's.
-TASKS = RUN.nodes * DEVICES
+# Pre-training on several nodes is one `srun` within the job, with a task for each device of each node.
+# The SLURM plugin gives a job with the resource `mpi` all nodes and tasks, and leaves `srun` to the
+# command. It refuses one task a node as `tasks_per_node`, but SLURM spreads `tasks` evenly only where
+# they are as many as the nodes; without the zero it would ask for tasks on each GPU. `gres` counts a
+# node's GPUs, `gpu` would count the job's.
 PRETRAINING_THREADS = RUN.torch_threads * (DEVICES if RUN.nodes == 1 else 1)
+PRETRAINING_PLACE = {"nodes": RUN.nodes}
+LAUNCHER = ""
 if RUN.nodes == 1:
-    PRETRAINING_PLACE = {"gpu": RUN.gpus}
-    LAUNCHER = ""
+    PRETRAINING_PLACE["gpu"] = RUN.gpus
 else:
-    PRETRAINING_PLACE = {
-        "nodes": RUN.nodes,
-        "mpi": "srun",
-        "tasks": TASKS,
-        "tasks_per_gpu": 0,
-    } | ({"gres": f"gpu:{RUN.gpus}"} if RUN.gpus else {})
+    PRETRAINING_PLACE |= {"mpi": "srun", "tasks_per_gpu": 0}
+    PRETRAINING_PLACE |= (
+        {"tasks_per_node": DEVICES} if DEVICES > 1 else {"tasks": RUN.nodes}
+    )
     LAUNCHER = (
-        f"srun --nodes={RUN.nodes} --ntasks={TASKS} --ntasks-per-node={DEVICES}"
+        f"srun --nodes={RUN.nodes} --ntasks={RUN.nodes * DEVICES} --ntasks-per-node={DEVICES}"
         f" --cpus-per-task={RUN.torch_threads} --kill-on-bad-exit=1 "
-    ) + (f"--gpus-per-node={RUN.gpus} " if RUN.gpus else "")
+    )
+    if RUN.gpus:
+        PRETRAINING_PLACE["gres"] = f"gpu:{RUN.gpus}"
+        LAUNCHER += f"--gpus-per-node={RUN.gpus} "
 
 
 def growing(mb):
