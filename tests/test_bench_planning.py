@@ -1,4 +1,4 @@
-"""What planning the paper's run for a cluster costs; how fast it is on a busy machine, no test says."""
+"""What planning the paper's run for a cluster costs; its speed on a busy machine is no matter."""
 
 import json
 import subprocess
