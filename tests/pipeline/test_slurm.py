@@ -314,7 +314,7 @@ def test_lost_nodes_too_little_memory_and_cancelled_jobs_change_nothing(
         reached, start = run.iteration(), run.checkpoint()
         run.lose_node_of("pretrain")
         print(f"a node lost in training: {reached} iterations done, it goes on from {start}")
-        run.when(lambda: node_of(cluster, "pretrain") and run.iteration() > start)
+        run.when(lambda: node_of(cluster, "pretrain") and run.iteration() > reached)
 
         reached, start = run.iteration(), run.checkpoint()
         jobs = [job for job, comment in cluster.jobs("%i %k") if "pretrain" in comment]
