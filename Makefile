@@ -1,5 +1,5 @@
 # make demo: set everything up and run the miniature; make test: set everything up and test.
-.PHONY: setup demo study test check
+.PHONY: setup demo study test check docs
 
 PYTHON ?= python3
 VENV := .venv
@@ -49,3 +49,7 @@ check: setup
 	mypy
 	snakemake --lint
 	@trackssl config-schema | diff workflow/schemas/config.schema.yaml - && echo "The schema is up to date."
+
+# The pages of docs/, with a reference that is written from the code: docs/_build/html/index.html.
+docs: setup
+	sphinx-build -W --keep-going -q -b html docs docs/_build/html
