@@ -61,9 +61,9 @@ def _is_drawn(config: Config) -> bool:
     return config.videos.source == "miniworld"
 
 
-def _first(path: Path) -> dict[str, Any] | None:
+def _first(path: Path) -> dict[Any, Any] | None:
     """A table's first row, which tells its data, split and protocol."""
-    return read_csv(path).iloc[0].to_dict() if path.is_file() else None
+    return dict(read_csv(path).iloc[0].items()) if path.is_file() else None
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
