@@ -1,6 +1,6 @@
 # make demo: set everything up and run the miniature; make test: set everything up and test;
 # make test-slurm: the same on a cluster of its own.
-.PHONY: setup demo study test test-slurm check
+.PHONY: setup demo study test test-slurm test-docs check docs
 
 PYTHON ?= python3
 VENV := .venv
@@ -57,3 +57,7 @@ check: setup
 	mypy
 	snakemake --lint
 	@trackssl config-schema | diff workflow/schemas/config.schema.yaml - && echo "The schema is up to date."
+
+# The pages of docs/, with a reference that is written from the code: docs/_build/html/index.html.
+docs: setup
+	sphinx-build -W --keep-going -q -b html docs docs/_build/html

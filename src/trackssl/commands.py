@@ -10,6 +10,8 @@ from typing import Annotated
 
 import typer
 
+from trackssl.speech import tell
+
 _PANEL = "Weights"
 
 
@@ -25,9 +27,9 @@ def register(app: typer.Typer) -> None:
     """Add these commands."""
     app.command("export", rich_help_panel=_PANEL)(export)
     app.command("import-weights", rich_help_panel=_PANEL)(import_weights)
-    app.command("benchmark", rich_help_panel="Benchmarks")(benchmark)
-    app.command("provenance", rich_help_panel="Tables")(provenance)
-    app.command("efficiency", rich_help_panel="Planning")(efficiency)
+    app.command("benchmark", rich_help_panel="A run")(benchmark)
+    app.command("provenance", rich_help_panel="A run")(provenance)
+    app.command("efficiency", rich_help_panel="A run")(efficiency)
 
 
 def export(
@@ -41,8 +43,8 @@ def export(
     """
     from trackssl.networks.export import export_weights
 
-    for path in export_weights(weights, form.value, out):
-        typer.echo(path)
+    files = list(export_weights(weights, form.value, out))
+    tell("\n".join(map(str, files)), files=files)
 
 
 def import_weights(
@@ -82,7 +84,7 @@ def import_weights(
     name = Path(urlsplit(source).path).name
     with local_file(source, sha256, progress or out.with_name(f".{out.name}.progress")) as path:
         import_caffe(path, out, suffix, convolutions_only, pairs, name)
-    typer.echo(out)
+    tell(str(out), out=out)
 
 
 def benchmark(

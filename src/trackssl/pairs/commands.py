@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from trackssl.speech import tell
+
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this stage."""
@@ -32,9 +34,14 @@ def import_pairs(
     from trackssl.pairs import released
 
     done = released.import_pairs(folder, list_path, out, shards, skip_bad, threads)
-    typer.echo(f"{done.pairs} pairs from {done.videos} videos: {out}")
-    if done.left_out:
-        typer.echo(released.describe(done.left_out))
+    left_out = f"\n{released.describe(done.left_out)}" if done.left_out else ""
+    tell(
+        f"{done.pairs} pairs from {done.videos} videos: {out}{left_out}",
+        out=out,
+        pairs=done.pairs,
+        videos=done.videos,
+        left_out=done.left_out,
+    )
 
 
 def merge_pairs(
@@ -63,7 +70,7 @@ def merge_pairs(
         shards = sets.numbered_shards(shards, numbered)
         provenance.note_inputs(shards)
     pairs, videos = sets.merge_pairs([Path(shard) for shard in shards], seed, out)
-    typer.echo(f"{pairs} pairs from {videos} videos: {out}")
+    tell(f"{pairs} pairs from {videos} videos: {out}", out=out, pairs=pairs, videos=videos)
 
 
 def show_pairs(
@@ -81,3 +88,4 @@ def show_pairs(
     from trackssl.pairs import sheet
 
     sheet.write_sheet(pairs, out, columns, rows, patch_px, seed)
+    tell(str(out), out=out)
