@@ -61,3 +61,7 @@ check: setup
 # The pages of docs/, with a reference that is written from the code: docs/_build/html/index.html.
 docs: setup
 	sphinx-build -W --keep-going -q -b html docs docs/_build/html
+
+# All that the README and the documentation show, typed in a fresh clone. An hour.
+test-docs: setup
+	pytest -m docs tests/docs -s
