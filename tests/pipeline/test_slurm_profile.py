@@ -32,7 +32,8 @@ def asked(pipeline: Pipeline, values: dict, monkeypatch: pytest.MonkeyPatch) -> 
         time.sleep(0.02)
     programs, log = folder / "programs", folder / "asked"
     programs.mkdir()
-    for name, text in (("sbatch", SBATCH.format(log=log)), ("squeue", "#!/bin/sh\n")):
+    silent = {name: "#!/bin/sh\nexit 1\n" for name in ("squeue", "sacct", "scontrol", "sinfo")}
+    for name, text in {"sbatch": SBATCH.format(log=log), **silent}.items():
         (programs / name).write_text(text)
         (programs / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
