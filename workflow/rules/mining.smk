@@ -72,8 +72,9 @@ rule merge_pairs:
         mem_mb=8000,
         runtime=60,
     params:
-        recipe=1,
+        recipe=(1, HELD_OUT) if HELD_OUT else 1,
     message:
         "Ordering the pairs of all shards into nested sets"
     shell:
-        "trackssl merge-pairs {input.pairs:q} --out {output.sets:q} > {log:q} 2>&1"
+        "trackssl merge-pairs {input.pairs:q}{HELD_OUT_OPTIONS} --out {output.sets:q}"
+        " > {log:q} 2>&1"

@@ -41,6 +41,12 @@ def merge_pairs(
     shards: Annotated[list[Path], typer.Argument(help="Arrow files of pairs.")],
     out: Annotated[Path, typer.Option(help="Parquet table to write.")],
     seed: Annotated[int, typer.Option(help="Of the order.")] = 0,
+    held_out_share: Annotated[
+        float, typer.Option(min=0, max=0.5, help="So many of the videos are left out.")
+    ] = 0,
+    held_out: Annotated[
+        bool, typer.Option("--held-out", help="Take those that are left out, and no others.")
+    ] = False,
 ) -> None:
     """Order all pairs, so that the first N are a training set, nested in the larger ones.
 
@@ -48,7 +54,7 @@ def merge_pairs(
     """
     from trackssl.pairs import sets
 
-    pairs, videos = sets.merge_pairs(shards, seed, out)
+    pairs, videos = sets.merge_pairs(shards, seed, out, held_out_share, held_out)
     typer.echo(f"{pairs} pairs from {videos} videos: {out}")
 
 
