@@ -685,7 +685,11 @@ class Explore(Section):
         ),
     )
     layer: Literal["pool5", "fc7"] = Field(
-        "fc7", description="The feature of the neighbours and the map; fc7 is what is trained."
+        "pool5",
+        description=(
+            "The feature of the neighbours and the map. pool5, as in the paper: fc7 is what the "
+            "loss sees, and with few videos it learns these by heart."
+        ),
     )
     held_out_share: Annotated[float, Field(ge=0, le=0.5)] = Field(
         0.0,
