@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 
 from trackssl.cli import app
 from trackssl.errors import InputError
-from trackssl.explore.search import search
+from trackssl.explore.search import in_relation, search
 from trackssl.pretraining.embed import Encoder
 
 
@@ -147,3 +147,28 @@ def test_what_cannot_be_searched_is_said_in_a_sentence(
             "--query", tmp_path / query, "--weights", weights, "--images", tmp_path / images,
             "--no-cache",
         )  # fmt: skip
+
+
+def test_what_all_images_have_in_common_does_not_count() -> None:
+    draws = np.random.default_rng(0)
+    gallery = draws.normal(0, 1, (50, 6)).astype(np.float32) * (1, 1, 1, 100, 1, 0) + 1000
+    wanted, known = in_relation(gallery[:1].astype(np.float32), gallery.astype(np.float32))
+    assert np.allclose(known[:, :5].std(axis=0), 1, atol=1e-3)
+    assert np.abs(known.mean(axis=0)).max() < 1e-2
+    assert not known[:, 5].any(), "what never differs says nothing"
+    assert np.array_equal(wanted[0], known[0])
+    few = gallery[:9]
+    assert in_relation(few[:1], few)[1] is few
+
+
+@pytest.mark.real_data
+def test_real_scenes_of_one_kind_are_alike_more_often_than_by_chance(
+    weights, tmp_path, real_data
+) -> None:
+    folder = real_data / "scenes" / "train"
+    encoder = Encoder(weights, "pool5")
+    right = []
+    for query in sorted(folder.glob("*/*"))[::12]:
+        found = search(query, folder, encoder, 5, tmp_path / "cache", pytest.fail).found
+        right += [match.path.parent == query.parent for match in found]
+    assert np.mean(right) > 1.3 / 8

@@ -70,7 +70,7 @@ def search(
     images: Annotated[Path, typer.Option(help="The folder to search, with its folders.")],
     top: Annotated[int, typer.Option(min=1, help="How many to name.")] = 12,
     out: Annotated[Path | None, typer.Option(help="Also draw them: a PNG.")] = None,
-    layer: Layer = EmbeddedLayer.fc7,
+    layer: Layer = EmbeddedLayer.pool5,
     cache: Annotated[
         Path | None,
         typer.Option(help="Folder that keeps features between searches; default: the user's."),
@@ -82,8 +82,8 @@ def search(
 ) -> None:
     """Find the images of a folder that look like a given one to a network.
 
-    Prints the cosine of the features and the path of each, the nearest first. Images that cannot be
-    decoded are named and left out.
+    Prints the cosine of the features and the path of each, the nearest first; what all images of
+    the folder have in common does not count. Images that cannot be decoded are named and left out.
 
     Example: trackssl search --query mug.jpg --weights weights.safetensors --images photos --top 6
     --out alike.png

@@ -1,4 +1,8 @@
-"""Look-alikes of an image in a folder, by the cosine of features that are kept between searches."""
+"""Look-alikes of an image in a folder, by the cosine of features that are kept between searches.
+
+Each number of a feature is first set in relation to its mean and spread in the folder: else what
+all photographs have in common makes all of them alike (cosines above .9).
+"""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +21,7 @@ from trackssl.pretraining.embed import Encoder, Features, encode_files, image_fi
 from trackssl.retrieval.search import nearest
 
 _SAVED_IMAGES = 4096  # so often the features are saved while they are computed
+_MIN_IMAGES = 10
 OnBad = Callable[[InputError], None]
 
 
@@ -62,12 +67,24 @@ def search(
     if not names:
         raise InputError(f"{folder}: there is no image to be found in it besides the query.")
     gallery = np.stack([kept.rows[name][1] for name in names])
+    wanted, gallery = in_relation(wanted, gallery)
     rows, cosines = nearest(wanted, [gallery], count)
     found = [
         Match(folder / names[row], float(cosine))
         for row, cosine in zip(rows[0], cosines[0], strict=True)
     ]
     return Matches(found, len(names), computed)
+
+
+def in_relation(wanted: Features, gallery: Features) -> tuple[Features, Features]:
+    """Both (Q, D) and (G, D) less the gallery's mean, divided by its standard deviation; of fewer
+    than 10 images neither says much, and both stay as they are.
+    """
+    if len(gallery) < _MIN_IMAGES:
+        return wanted, gallery
+    mean, spread = gallery.mean(axis=0), gallery.std(axis=0)
+    scale = np.divide(1, spread, out=np.zeros_like(spread), where=spread > 1e-6)
+    return (wanted - mean) * scale, (gallery - mean) * scale
 
 
 def default_cache() -> Path:
