@@ -1,5 +1,6 @@
-# make demo: set everything up and run the miniature; make test: set everything up and test.
-.PHONY: setup demo study test check
+# make demo: set everything up and run the miniature; make test: set everything up and test;
+# make test-slurm: the same on a cluster of its own.
+.PHONY: setup demo study test test-slurm test-docs check docs
 
 PYTHON ?= python3
 VENV := .venv
@@ -42,6 +43,13 @@ study: setup
 test: setup
 	pytest -n logical --maxprocesses 8 --dist loadscope --no-loadscope-reorder
 
+# A real SLURM of two nodes on this machine, as root on Debian; ONLY="words" chooses tests by name.
+SLURM_PACKAGES := slurmctld slurmd slurm-client munge
+test-slurm: setup
+	@test "$$(id -u)" = 0 || { echo "make test-slurm starts a SLURM of its own and needs root (a container will do)." >&2; exit 1; }
+	@dpkg -s $(SLURM_PACKAGES) > /dev/null 2>&1 || { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -q -y --no-install-recommends $(SLURM_PACKAGES); }
+	pytest -m slurm tests/pipeline/test_slurm.py -s $(if $(ONLY),-k "$(ONLY)")
+
 check: setup
 	ruff check .
 	ruff format --check .
@@ -49,3 +57,11 @@ check: setup
 	mypy
 	snakemake --lint
 	@trackssl config-schema | diff workflow/schemas/config.schema.yaml - && echo "The schema is up to date."
+
+# The pages of docs/, with a reference that is written from the code: docs/_build/html/index.html.
+docs: setup
+	sphinx-build -W --keep-going -q -b html docs docs/_build/html
+
+# All that the README and the documentation show, typed in a fresh clone. An hour.
+test-docs: setup
+	pytest -m docs tests/docs -s

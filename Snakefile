@@ -30,9 +30,16 @@ include: "workflow/rules/normals.smk"
 include: "workflow/rules/report.smk"
 
 
+# These take seconds, and need no place in a cluster's queue.
 localrules:
     all,
     start_run,
+    voc_map,
+    voc_retrieval,
+    voc07_classification,
+    mit67_accuracy,
+    nyu_normals,
+    compare_methods,
 
 
 rule all:

@@ -8,8 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from torch import nn
 
-from trackssl.provenance import Watch, chain, read_record
+from trackssl.lineage import chain, seeds
+from trackssl.networks.weights import load_weights, save_weights
+from trackssl.provenance import Watch, note_inputs, read_record
 
 TRACKSSL = str(Path(sys.executable).with_name("trackssl"))
 RECORDS = Path("provenance")
@@ -66,6 +69,7 @@ def test_a_file_knows_its_command_code_and_what_it_was_made_of(run: Path) -> Non
     ]
     told = trackssl(run, "provenance", "results/0000.parquet", recorded=False)
     assert "by mine-patches" in told and "by fetch-videos" in told
+    assert "holds the SHA-256 of each of 1 videos" in told
     lines = trackssl(run, "provenance", "results/0000.parquet", "--json", recorded=False)
     assert json.loads(lines.splitlines()[0])["made"]["sha256"] == record.made.sha256
 
@@ -117,6 +121,53 @@ def test_a_command_that_fails_or_has_no_folder_leaves_no_record(tmp_path: Path) 
     assert done.returncode == 2
     trackssl(tmp_path, "start-run", "mine", "--out", "run.json", recorded=False)
     assert not (tmp_path / "provenance").exists()
+
+
+def test_a_copy_is_known_by_its_content(run: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "elsewhere.parquet"
+    shutil.copyfile("results/0000.parquet", copy)
+    told = trackssl(run, "provenance", copy, recorded=False)
+    assert told == trackssl(run, "provenance", "results/0000.parquet", recorded=False)
+
+
+def test_a_chain_tells_its_seeds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, before, seed in (("a", "none", "0"), ("b", "a", "10000"), ("c", "b", "0")):
+        made = Watch(["make", before, "--seed", seed, "--out", name])
+        Path(name).write_text(name)
+        made.write(RECORDS)
+    assert seeds(list(chain("c", RECORDS))) == [0, 10000]
+
+
+def test_inputs_that_no_argument_names_can_be_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("one.arrow").write_text("pairs")
+    made = Watch(["merge", "{shard}.arrow", "--out", "sets"])
+    monkeypatch.setattr("trackssl.provenance._noted", {})
+    note_inputs(["one.arrow"])
+    Path("sets").write_text("order")
+    made.write(RECORDS)
+    assert list(read_record(RECORDS, "sets").inputs) == ["one.arrow"]
+
+
+def test_weights_say_which_run_made_them_and_equal_runs_give_equal_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TRACKSSL_RUN", raising=False)
+    network = nn.Linear(2, 2)
+    save_weights(tmp_path / "by_hand", network, {"format": "x"})
+    assert load_weights(tmp_path / "by_hand")[1] == {"format": "x"}
+    (tmp_path / "lock").write_text("a==1")
+    for name, value in (("RUN", "mine"), ("CONFIG_HASH", "c0ffee"), ("LOCK", tmp_path / "lock")):
+        monkeypatch.setenv(f"TRACKSSL_{name}", str(value))
+    for name in ("one", "two"):
+        save_weights(tmp_path / name, network, {"format": "x"})
+    made_by = json.loads(load_weights(tmp_path / "one")[1]["made_by"])
+    assert set(made_by) == {"run", "config", "lock", "commit"}
+    assert (made_by["run"], made_by["config"], len(made_by["lock"])) == ("mine", "c0ffee", 64)
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
 
 
 def test_an_unknown_file_is_one_sentence(tmp_path: Path) -> None:

@@ -24,12 +24,19 @@ from trackssl import __version__
 from trackssl.errors import InputError
 from trackssl.processes import end_with_parent
 from trackssl.provenance import FOLDER, watch
+from trackssl.speech import Commands
 
-app = typer.Typer(
+app = Commands(
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
-    help="Learn visual representations from tracked video patches (Wang & Gupta, ICCV 2015).",
+    help="""Learn visual representations from tracked video patches (Wang & Gupta, ICCV 2015).
+
+The commands stand in the order of the data, from videos to tables. `snakemake --cores all` in a
+clone calls them all; each works by itself too.""",
+    epilog="""Exit status: 0 done, 1 an error of ours, 2 bad input (one sentence says what to do),
+130 interrupted; what was begun goes on in the next call. `trackssl COMMAND --help` shows an example
+of each. `trackssl --install-completion` makes your shell complete commands and options.""",
 )
 
 

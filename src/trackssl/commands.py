@@ -10,6 +10,8 @@ from typing import Annotated
 
 import typer
 
+from trackssl.speech import tell
+
 _PANEL = "Weights"
 
 
@@ -25,8 +27,9 @@ def register(app: typer.Typer) -> None:
     """Add these commands."""
     app.command("export", rich_help_panel=_PANEL)(export)
     app.command("import-weights", rich_help_panel=_PANEL)(import_weights)
-    app.command("benchmark", rich_help_panel="Benchmarks")(benchmark)
-    app.command("provenance", rich_help_panel="Tables")(provenance)
+    app.command("benchmark", rich_help_panel="A run")(benchmark)
+    app.command("provenance", rich_help_panel="A run")(provenance)
+    app.command("efficiency", rich_help_panel="A run")(efficiency)
 
 
 def export(
@@ -40,8 +43,8 @@ def export(
     """
     from trackssl.networks.export import export_weights
 
-    for path in export_weights(weights, form.value, out):
-        typer.echo(path)
+    files = list(export_weights(weights, form.value, out))
+    tell("\n".join(map(str, files)), files=files)
 
 
 def import_weights(
@@ -81,7 +84,7 @@ def import_weights(
     name = Path(urlsplit(source).path).name
     with local_file(source, sha256, progress or out.with_name(f".{out.name}.progress")) as path:
         import_caffe(path, out, suffix, convolutions_only, pairs, name)
-    typer.echo(out)
+    tell(str(out), out=out)
 
 
 def benchmark(
@@ -153,9 +156,12 @@ def provenance(
     from dataclasses import asdict
 
     from trackssl.errors import InputError
-    from trackssl.provenance import chain, render
+    from trackssl.lineage import chain, find, render
 
     steps = list(chain(str(file), records))
+    if steps[0].record is None and (name := find(file, records)):
+        typer.echo(f"{file} is a copy of {name}", err=True)
+        steps = list(chain(name, records))
     if steps[0].record is None:
         raise InputError(
             f"{file}: {records} has no record of it; call this in the run's folder, with a path as "
@@ -168,3 +174,39 @@ def provenance(
         return
     for line in render(steps):
         typer.echo(line)
+
+
+def efficiency(
+    folder: Annotated[Path, typer.Argument(help="A run's folder of benchmark files.")] = Path(
+        "benchmarks"
+    ),
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print an object a rule, a line each.")
+    ] = False,
+) -> None:
+    """Say what a run's jobs took of the cores, memory and time they asked for, by rule.
+
+    Works wherever the rules ran; names what is asked for far too much or is close to its limit.
+
+    Example: trackssl efficiency runs/paper/benchmarks
+    """
+    import json
+    from dataclasses import asdict
+
+    from rich.console import Console
+
+    from trackssl.efficiency import by_rule, read_jobs, render
+
+    jobs, short = read_jobs(folder)
+    uses = by_rule(jobs)
+    if as_json:
+        for use in uses:
+            typer.echo(json.dumps(asdict(use)))
+        return
+    console = Console()
+    console.print(render(uses))
+    for use in uses:
+        for remark in use.remarks:
+            console.print(f"! {use.rule}: {remark}", style="yellow", highlight=False)
+    if short:
+        typer.echo(f"{short} files say nothing of what was asked for (made by other settings).")

@@ -884,6 +884,14 @@ class Config(Section):
     gpus: int = Field(
         1, ge=0, description="GPUs of each training job; pre-training uses them all. 0 for none."
     )
+    nodes: int = Field(
+        1,
+        ge=1,
+        description=(
+            "Nodes of a SLURM cluster on which one pre-training runs, each with `gpus` GPUs and as "
+            "many processes (without GPUs one)."
+        ),
+    )
     videos: Videos = Field(description=Videos.__doc__)
     videos_folder: str | None = Field(
         None,

@@ -1,4 +1,4 @@
-"""Where a file came from: a record for each output of a run, and the chain of them to the videos.
+"""Where a file came from: a record for each output of a run; lineage.py follows them to the videos.
 
 The rules name a folder for records; every command that ends well writes there, for each file that
 it made, what it read, how it was called, with which code, and when. Files are told apart by their
@@ -8,10 +8,9 @@ SHA-256, so a record that no longer fits its file is seen.
 import json
 import os
 import platform
-import shlex
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,6 +23,8 @@ from trackssl.files import file_sha256, fingerprint, write_json
 FOLDER = "TRACKSSL_PROVENANCE"  # environment: where records go, none without it
 CONFIG = "TRACKSSL_CONFIG_HASH"  # environment: of the whole config of the run
 LOCK = "TRACKSSL_LOCK"  # environment: the file that pins the packages
+COMMIT = "TRACKSSL_COMMIT"  # environment: of the code, where it lies in no checkout
+RUN = "TRACKSSL_RUN"  # environment: the run's name
 
 _MOST_FILES = 2_000  # of a folder that is looked through
 _MOST_BYTES = 4 << 30  # of a file that is hashed; a larger one is known by its size
@@ -71,14 +72,14 @@ class Watch:
     def __init__(self, arguments: list[str]) -> None:
         self._arguments = arguments
         self._start = _now()
-        self._before = {path: _stamp(path) for path in _named(arguments)}
+        self._before = {path: stamp(path) for path in _named(arguments)}
 
     def write(self, folder: Path) -> list[Path]:
         """Write a record for each output -> the records' paths."""
         inputs: dict[str, Fact] = {}
         outputs: dict[str, Fact] = {}
-        for path, before in self._before.items():
-            after = _stamp(path)
+        for path, before in (_noted | self._before).items():
+            after = stamp(path)
             if after is not None:
                 (outputs if after != before else inputs)[path] = _fact(path, folder)
         if not outputs:
@@ -92,10 +93,29 @@ class Watch:
         return [_place(folder, path) for path in outputs]
 
 
+_noted: dict[str, Stamp | None] = {}
+
+
+def note_inputs(paths: Iterable[str]) -> None:
+    """Tell of files that a command is about to read though its arguments do not name each."""
+    _noted.update({os.path.normpath(path): stamp(path) for path in paths})
+
+
 def watch() -> Watch | None:
     """A watch on this command, where records are wanted; of several processes the first has it."""
     ranks = (os.environ.get("RANK", "0"), os.environ.get("SLURM_PROCID", "0"))
     return Watch(sys.argv[1:]) if os.environ.get(FOLDER) and set(ranks) == {"0"} else None
+
+
+def signature() -> str:
+    """What weights say of the run that made them, JSON: run, config, lock and commit; empty where
+    none did. Nothing of machine or time: the same run of the same commit gives equal bytes.
+    """
+    if not os.environ.get(RUN):
+        return ""
+    config = os.environ.get(CONFIG, "")
+    facts = {"run": os.environ[RUN], "config": config, "lock": _lock(), "commit": _commit()}
+    return json.dumps(facts, sort_keys=True)
 
 
 def read_record(folder: Path, path: str) -> Record | None:
@@ -112,68 +132,6 @@ def read_record(folder: Path, path: str) -> Record | None:
         raise InputError(
             f"{place}: is no record of provenance ({error}); make {path} again."
         ) from None
-
-
-@dataclass(frozen=True)
-class Step:
-    """A file of a chain: how deep, its record if there is one, what is odd, and whether it was told
-    before (its inputs are then not listed again).
-    """
-
-    depth: int
-    path: str
-    record: Record | None
-    oddity: str
-    again: bool
-
-
-def chain(path: str, folder: Path) -> Iterator[Step]:
-    """The file, what it was made of, and so on, inputs after what was made of them."""
-    told: set[str] = set()
-
-    def steps(name: str, seen: Fact | None, depth: int) -> Iterator[Step]:
-        record = read_record(folder, name)
-        again = name in told
-        told.add(name)
-        yield Step(depth, name, record, _oddity(name, record, seen), again)
-        if record is not None and not again:
-            for other, fact in record.inputs.items():
-                yield from steps(other, fact, depth + 1)
-
-    yield from steps(os.path.normpath(path), None, 0)
-
-
-def render(steps: Iterable[Step]) -> Iterator[str]:
-    """Lines for a reader: the file's own record in full, of what it was made of one line each."""
-    for step in steps:
-        record = step.record
-        told = ", see above" if step.again and record else ""
-        odd = f" ({step.oddity})" if step.oddity else ""
-        if record is None:
-            yield f"{'  ' * step.depth}{step.path}: given"
-            continue
-        made = f"{record.made.sha256[:12]} by {record.command[0]}, {record.end}"
-        if record.command[0] == "fetch-videos":
-            made += ", holds the SHA-256 of each video"
-        yield f"{'  ' * step.depth}{step.path}: {made}{told}{odd}"
-        if step.depth == 0:
-            for name in ("commit", "config", "lock", "version", "machine", "start"):
-                yield f"    {name}: {getattr(record, name) or 'unknown'}"
-            yield f"    command: trackssl {shlex.join(record.command)}"
-
-
-def _oddity(path: str, record: Record | None, seen: Fact | None) -> str:
-    """What speaks against a file being the one that was used and recorded."""
-    if record is None:
-        return ""
-    if seen is not None and seen.sha256 != record.made.sha256:
-        return "made again since it was used here"
-    stamp = _stamp(path)
-    if stamp is None:
-        return "no longer there"
-    if stamp[:2] == (record.made.bytes, record.made.changed_ns):
-        return ""
-    return "" if _digest(path) == record.made.sha256 else "changed since it was made"
 
 
 def _place(folder: Path, path: str) -> Path:
@@ -202,7 +160,7 @@ def _named(arguments: Iterable[str]) -> dict[str, None]:
     return found
 
 
-def _stamp(path: str) -> Stamp | None:
+def stamp(path: str) -> Stamp | None:
     """Size, time of change in ns and inode; None where nothing lies. Of a folder its newest file's
     time and their sum of sizes.
     """
@@ -231,15 +189,16 @@ def _files(folder: Path) -> list[Path] | None:
 
 
 def _fact(path: str, folder: Path) -> Fact:
-    stamp = _stamp(path)
-    assert stamp is not None
+    found = stamp(path)
+    assert found is not None
     known = read_record(folder, path)
-    if known and (known.made.bytes, known.made.changed_ns) == stamp[:2]:
+    if known and (known.made.bytes, known.made.changed_ns) == found[:2]:
         return known.made
-    return Fact(_digest(path), *stamp[:2])
+    return Fact(digest(path), *found[:2])
 
 
-def _digest(path: str) -> str:
+def digest(path: str) -> str:
+    """Hex SHA-256 as a `Fact` has it."""
     place = Path(path)
     if not place.is_dir():
         return file_sha256(place) if place.stat().st_size <= _MOST_BYTES else ""
@@ -250,7 +209,9 @@ def _digest(path: str) -> str:
 
 
 def _commit() -> str:
-    """Of the checkout that the code lies in."""
+    """Of the checkout that the code lies in; an image, which has none, is told when it is built."""
+    if told := os.environ.get(COMMIT):
+        return told
 
     def git(*words: str) -> str:
         command = ["git", "-C", str(Path(__file__).parent), *words]

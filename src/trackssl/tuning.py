@@ -2,7 +2,6 @@
 
 import json
 import math
-import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +11,6 @@ from typing import Any
 
 import torch
 from lightning_fabric import Fabric
-from rich.console import Console
 from rich.progress import track
 from torch import Tensor, nn
 
@@ -24,6 +22,7 @@ from trackssl.files import Progress, file_sha256, fingerprint, whole_file
 from trackssl.networks import build_detector, load_weights, parameter_groups, save_weights
 from trackssl.networks.build import Init
 from trackssl.randomness import derive_seed
+from trackssl.speech import progress_console
 
 Batches = Callable[[int], tuple[Tensor, Tensor]]
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -145,11 +144,12 @@ def finish(
 
 def _ahead(batch: Batches, start: int, stop: int) -> Iterator[tuple[int, tuple[Tensor, Tensor]]]:
     """(iteration, batch) from `start` on; the next batch is made while one is learnt."""
+    console = progress_console()
     shown = track(
         range(start, stop),
         "fine-tuning",
-        console=Console(stderr=True),
-        disable=not sys.stderr.isatty(),
+        console=console,
+        disable=not console.is_terminal,
     )
     with ThreadPoolExecutor(1) as thread:
         future = thread.submit(batch, start)

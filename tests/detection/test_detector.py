@@ -134,7 +134,7 @@ def test_the_command_draws_each_image_and_lists_what_it_found(
     options = (*detector, "--settings", FEW.model_dump_json(), "--threads", 1)
     listed = tmp_path / "found.json"
     for folder in ("first", "second"):
-        run(*images, *options, "--out", tmp_path / folder, "--json", listed, "--most", 2)
+        run(*images, *options, "--out", tmp_path / folder, "--detections", listed, "--most", 2)
     for image, row in zip(images, json.loads(listed.read_text()), strict=True):
         first, second = (tmp_path / f / f"{image.stem}.png" for f in ("first", "second"))
         assert first.read_bytes() == second.read_bytes()

@@ -1,11 +1,12 @@
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 import typer
 from typer.testing import CliRunner
 
 from trackssl.errors import InputError
-from trackssl.pairs import commands
-from trackssl.pairs.sets import merge_pairs
+from trackssl.pairs import commands, sets
+from trackssl.pairs.sets import merge_pairs, numbered_shards
 from trackssl.pairs.store import Pair, PairShard, write_pairs
 
 KEYS = [(f"video{v}", 18 * i) for v in range(12) for i in range(5)]
@@ -103,3 +104,28 @@ def test_of_few_videos_none_is_held_out(tmp_path):
     out = tmp_path / "list.parquet"
     assert merge_pairs(shards, 0, out, 0.2) == (20, 4)
     assert merge_pairs(shards, 0, out, 0.2, held_out=True) == (0, 0)
+
+
+def test_numbered_shards_are_one_word_of_the_command_line(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    app = typer.Typer()
+    commands.register(app)
+    parts = [KEYS[:20], KEYS[20:]]
+    paths = [shard(tmp_path / f"{i:04d}.arrow", keys) for i, keys in enumerate(parts)]
+    named = ["merge-pairs", *(path.name for path in paths), "--out", "named.parquet"]
+    numbered = ["merge-pairs", "{shard}.arrow", "--numbered", "2", "--out", "numbered.parquet"]
+    for words in (named, numbered):
+        assert CliRunner().invoke(app, words).exit_code == 0
+    assert (tmp_path / "named.parquet").read_bytes() == (tmp_path / "numbered.parquet").read_bytes()
+    with pytest.raises(InputError, match="needs exactly one path"):
+        numbered_shards(["a.arrow", "b.arrow"], 2)
+
+
+def test_a_row_group_holds_the_names_of_its_own_videos_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr(sets, "WRITTEN_ROWS", 4)
+    many = [(f"a video with a long name, {n:05d}", 0) for n in range(400)]
+    table = order(tmp_path, [many])
+    assert len(table) == 400
+    groups = pq.ParquetFile(tmp_path / "sets.parquet").metadata
+    assert groups.num_row_groups == 100
+    assert all(groups.row_group(n).column(2).total_uncompressed_size < 400 for n in range(100))

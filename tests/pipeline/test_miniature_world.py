@@ -1,11 +1,15 @@
 """The whole graph on a tiny drawn world: unbroken, and killed in the middle of its long stages."""
 
+import contextlib
 import json
 import shutil
 from pathlib import Path
 
 import pandas as pd
 import pytest
+
+from trackssl.lineage import chain, seeds
+from trackssl.networks.weights import load_weights
 
 
 @pytest.fixture
@@ -49,6 +53,7 @@ def test_a_killed_run_ends_in_the_same_files_as_an_unbroken_one(pipeline, world)
     assert code == 0, output
     broken = made_files(pipeline.folder / "results")
     check_table(pipeline.folder / "results/voc_map.csv")
+    check_records(pipeline.folder)
     for log in (pipeline.folder / "results").rglob("log.jsonl"):
         lines = [json.loads(line) for line in log.read_text().splitlines()]
         steps = [line["iteration"] for line in lines if "warning" not in line]
@@ -61,6 +66,30 @@ def test_a_killed_run_ends_in_the_same_files_as_an_unbroken_one(pipeline, world)
     code, output = pipeline.run("results/voc_map.csv")
     assert code == 0, output
     assert made_files(pipeline.folder / "results") == broken
+
+
+def check_records(folder: Path) -> None:
+    """Every table and network knows how it was made, and those of pairs from which videos."""
+    with contextlib.chdir(folder):
+        manifests = {str(path) for path in Path("resources/manifests").glob("*.parquet")}
+        tables = sorted(Path("results").rglob("*.csv"))
+        networks = sorted(Path("results").rglob("weights.safetensors"))
+        for path in tables + networks:
+            steps = list(chain(str(path), Path("provenance")))
+            record = steps[0].record
+            assert record is not None, f"{path} has no record"
+            assert record.config and record.lock and record.machine, path
+            assert record.start <= record.end
+            if "scratch" in path.parts:
+                continue
+            assert manifests <= {step.path for step in steps}, path
+            odd = {step.path: step.oddity for step in steps if step.oddity}
+            assert set(odd.values()) <= {"no longer there"}, odd  # features are removed after use
+            assert all(name.endswith(".npy") for name in odd), odd
+            assert seeds(steps) == [0], path
+        for path in networks:
+            made_by = json.loads(load_weights(path)[1]["made_by"])
+            assert (made_by["run"], made_by["config"]) == ("tiny", record.config)
 
 
 def made_files(results: Path) -> dict[str, bytes]:

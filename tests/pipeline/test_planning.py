@@ -96,3 +96,21 @@ def test_the_profiles_agree_on_what_makes_a_job_run_again() -> None:
     ]
     assert triggers[0] == triggers[1]
     assert "code" not in triggers[0]
+
+
+def test_pretraining_spreads_over_nodes_by_the_config_alone(pipeline, tiny) -> None:
+    values = {"name": "tiny", "videos": {"source": "miniworld", "count": 1}, **tiny}
+    values |= {"gpus": 2, "torch_threads": 4}
+    target = "results/pretraining/unsup_5m/seed0/weights.safetensors"
+
+    def command(nodes: int) -> str:
+        pipeline.configure({**values, "nodes": nodes})
+        code, output = pipeline.run("--dry-run", "--printshellcmds", target)
+        assert code == 0, output
+        return re.findall(r"Shell command: (.*trackssl pretrain) --pairs", output, re.M)[0]
+
+    assert command(1) == "trackssl pretrain"
+    assert command(3) == (
+        "srun --nodes=3 --ntasks=6 --ntasks-per-node=2 --cpus-per-task=4 --kill-on-bad-exit=1 "
+        "--gpus-per-node=2 trackssl pretrain"
+    )

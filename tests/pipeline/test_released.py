@@ -19,6 +19,7 @@ from trackssl.config import Config, parse
 from trackssl.errors import InputError
 from trackssl.networks import RANKING, build_detector, load_weights
 from trackssl.networks.caffe import ranking_shapes, write_caffemodel
+from trackssl.provenance import read_record
 
 REPOSITORY = Path(__file__).parents[2]
 NAME = "color_model.caffemodel"
@@ -193,7 +194,10 @@ def test_the_rule_continues_a_broken_off_download_and_makes_the_weights(
     assert code == 0, output
     assert len(Handler.asked) == 3
     made = pipeline.folder / WEIGHTS
-    assert load_weights(made, RANKING)[1]["pairs"] == "7"
+    metadata = load_weights(made, RANKING)[1]
+    assert metadata["pairs"] == "7"
+    assert json.loads(metadata["made_by"])["run"] == values["name"]
+    assert read_record(pipeline.folder / "provenance", WEIGHTS).command[0] == "import-weights"
     assert not (pipeline.folder / "progress/import_weights/released_color").exists()
 
 

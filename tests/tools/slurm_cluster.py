@@ -167,7 +167,7 @@ class Cluster:
                 memory_mb=self._memory_mb, gpus=self.gpus,
             )  # fmt: skip
         names = f"n[1-{self.nodes}]"
-        text += f"PartitionName=main Nodes={names} Default=YES MaxTime=INFINITE State=UP\n"
+        text += f"PartitionName=main Nodes={names} Default=YES LLN=YES MaxTime=INFINITE State=UP\n"
         (self.folder / "slurm.conf").write_text(text)
         devices = f"{self.folder}/gpu[0-{self.gpus - 1}]"
         (self.folder / "gres.conf").write_text(f"NodeName={names} Name=gpu File={devices}\n")

@@ -12,7 +12,7 @@ rule list_voc_images:
         CONDA
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=growing(2000),
         runtime=60,
     params:
         recipe=1,
@@ -39,7 +39,7 @@ rule classify_features:
         CONDA
     threads: RUN.torch_threads
     resources:
-        mem_mb=8000,
+        mem_mb=growing(8000),
         runtime=480,
     params:
         train=CLASSIFIED_VOC.train_split,
@@ -72,7 +72,7 @@ rule finetune_classifier:
         CONDA
     threads: RUN.torch_threads
     resources:
-        mem_mb=16000,
+        mem_mb=growing(16000),
         runtime=1440,
         gpu=RUN.gpus,
     params:
@@ -118,7 +118,7 @@ rule voc07_classification:
         CONDA
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=growing(2000),
         runtime=60,
     params:
         rows=json.dumps(classification_rows()),

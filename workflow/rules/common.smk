@@ -31,13 +31,14 @@ if (
 # Each leaves a record of what it read and made, see `trackssl provenance`.
 shell.prefix(
     "export TRACKSSL_END_WITH_PARENT=1 TRACKSSL_PROVENANCE=provenance"
+    f" TRACKSSL_RUN={RUN.name}"
     f" TRACKSSL_CONFIG_HASH={fingerprint(RUN.model_dump(mode='json'))}"
     f" TRACKSSL_LOCK={shlex.quote(str(Path(workflow.basedir) / 'envs/requirements.txt'))}; exec "
 )
 
 CONDA = "../../envs/trackssl.yaml"
 IMAGE_NETWORK = RUN.image_network.model_dump_json()
-DEVICES = max(1, RUN.gpus)  # processes of a training, each with a device
+DEVICES = max(1, RUN.gpus)  # processes of a training on a node, each with a device
 # The list of labelled images of each benchmark on whole images.
 IMAGE_INDEX = {
     "scenes": "resources/mit67/index.json",
@@ -60,14 +61,45 @@ HELD_OUT_OPTIONS = f" --held-out-share {HELD_OUT:g}" if HELD_OUT else ""
 SHARDS = [f"{shard:04d}" for shard in range(RUN.videos.shards)]
 
 
+# Pre-training on several nodes is one `srun` within the job, with a task for each device of each node.
+# The SLURM plugin gives a job with the resource `mpi` all nodes and tasks, and leaves `srun` to the
+# command. It refuses one task a node as `tasks_per_node`, but SLURM spreads `tasks` evenly only where
+# they are as many as the nodes; without the zero it would ask for tasks on each GPU. `gres` counts a
+# node's GPUs, `gpu` would count the job's.
+PRETRAINING_THREADS = RUN.torch_threads * (DEVICES if RUN.nodes == 1 else 1)
+PRETRAINING_PLACE = {"nodes": RUN.nodes}
+LAUNCHER = ""
+if RUN.nodes == 1:
+    PRETRAINING_PLACE["gpu"] = RUN.gpus
+else:
+    PRETRAINING_PLACE |= {"mpi": "srun", "tasks_per_gpu": 0}
+    PRETRAINING_PLACE |= (
+        {"tasks_per_node": DEVICES} if DEVICES > 1 else {"tasks": RUN.nodes}
+    )
+    LAUNCHER = (
+        f"srun --nodes={RUN.nodes} --ntasks={RUN.nodes * DEVICES} --ntasks-per-node={DEVICES}"
+        f" --cpus-per-task={RUN.torch_threads} --kill-on-bad-exit=1 "
+    )
+    if RUN.gpus:
+        PRETRAINING_PLACE["gres"] = f"gpu:{RUN.gpus}"
+        LAUNCHER += f"--gpus-per-node={RUN.gpus} "
+
+
+def growing(mb):
+    """Memory in MB that a job asks for: as much again at each retry, at most four times."""
+    return lambda wildcards, attempt: mb * min(attempt, 4)
+
+
 def settings(section):
     """One section of the config as JSON: the rule that takes it reruns when it changes, and only it."""
     return getattr(RUN, section).model_dump_json()
 
 
 def modules(*names):
-    """Modules that a cheap rule lists as input, so that an edit of them makes its table anew."""
-    return [str(Path(workflow.basedir) / "src" / "trackssl" / name) for name in names]
+    """Modules that a cheap rule lists as input, so that an edit of them makes its table anew; they
+    lie in no storage that a profile may name."""
+    package = Path(workflow.basedir) / "src" / "trackssl"
+    return [local(str(package / name)) for name in names]
 
 
 def any_of(names):

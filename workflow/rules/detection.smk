@@ -15,7 +15,7 @@ rule fetch_voc:
         CONDA
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=growing(2000),
         runtime=240,
         downloads=1,
     params:
@@ -41,7 +41,7 @@ rule propose_windows:
         CONDA
     threads: 16
     resources:
-        mem_mb=8000,
+        mem_mb=growing(8000),
         runtime=240,
     params:
         settings=settings("proposals"),
@@ -71,7 +71,7 @@ rule finetune_detector:
         CONDA
     threads: RUN.torch_threads
     resources:
-        mem_mb=16000,
+        mem_mb=growing(16000),
         runtime=2880,
         gpu=RUN.gpus,
     params:
@@ -108,7 +108,7 @@ rule extract_features:
         CONDA
     threads: RUN.torch_threads
     resources:
-        mem_mb=16000,
+        mem_mb=growing(16000),
         runtime=1440,
         gpu=RUN.gpus,
     params:
@@ -142,7 +142,7 @@ rule train_svms:
         CONDA
     threads: RUN.torch_threads
     resources:
-        mem_mb=16000,
+        mem_mb=growing(16000),
         runtime=1440,
     params:
         split=lambda wildcards: voc(wildcards).train_split,
@@ -178,7 +178,7 @@ rule detect:
         CONDA
     threads: RUN.torch_threads
     resources:
-        mem_mb=16000,
+        mem_mb=growing(16000),
         runtime=480,
     params:
         split=lambda wildcards: voc(wildcards).test_split,
@@ -216,7 +216,7 @@ rule score_detections:
         CONDA
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=growing(2000),
         runtime=60,
     params:
         devkit=lambda wildcards: voc(wildcards).devkit,

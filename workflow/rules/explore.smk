@@ -14,16 +14,20 @@ rule hold_out_pairs:
         CONDA
     threads: 1
     resources:
-        mem_mb=8000,
+        mem_mb=growing(8000),
         runtime=60,
     params:
+        shards=lambda wildcards, input: len(input.pairs),
+        pattern=lambda wildcards, input: str(input.pairs[0]).replace(
+            f"{SHARDS[0]}.arrow", "{shard}.arrow"
+        ),
         share=HELD_OUT,
         recipe=1,
     message:
         "Listing the pairs that no training sees"
     shell:
-        "trackssl merge-pairs {input.pairs:q}{HELD_OUT_OPTIONS} --held-out"
-        " --out {output.pairs:q} > {log:q} 2>&1"
+        "trackssl merge-pairs {params.pattern:q} --numbered {params.shards}{HELD_OUT_OPTIONS}"
+        " --held-out --out {output.pairs:q} > {log:q} 2>&1"
 
 
 rule explore:
@@ -49,7 +53,7 @@ rule explore:
         CONDA
     threads: RUN.torch_threads
     resources:
-        mem_mb=8000,
+        mem_mb=growing(8000),
         runtime=120,
         gpu=RUN.gpus,
     params:

@@ -21,7 +21,7 @@ rule extract_image_features:
         CONDA
     threads: RUN.torch_threads
     resources:
-        mem_mb=16000,
+        mem_mb=growing(16000),
         runtime=480,
         gpu=RUN.gpus,
     params:

@@ -15,7 +15,7 @@ rule mine_patches:
         CONDA
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=growing(2000),
         runtime=480,
     params:
         settings=settings("mining"),
@@ -43,7 +43,7 @@ rule track_patches:
         CONDA
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=growing(2000),
         runtime=480,
     params:
         settings=settings("mining"),
@@ -69,12 +69,16 @@ rule merge_pairs:
         CONDA
     threads: 1
     resources:
-        mem_mb=8000,
+        mem_mb=growing(8000),
         runtime=60,
     params:
+        shards=lambda wildcards, input: len(input.pairs),
+        pattern=lambda wildcards, input: str(input.pairs[0]).replace(
+            f"{SHARDS[0]}.arrow", "{shard}.arrow"
+        ),
         recipe=(1, HELD_OUT) if HELD_OUT else 1,
     message:
         "Ordering the pairs of all shards into nested sets"
     shell:
-        "trackssl merge-pairs {input.pairs:q}{HELD_OUT_OPTIONS} --out {output.sets:q}"
-        " > {log:q} 2>&1"
+        "trackssl merge-pairs {params.pattern:q} --numbered {params.shards}{HELD_OUT_OPTIONS}"
+        " --out {output.sets:q} > {log:q} 2>&1"

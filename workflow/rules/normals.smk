@@ -14,7 +14,7 @@ rule fetch_nyuv2:
         CONDA
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=growing(2000),
         runtime=240,
         downloads=1,
     params:
@@ -39,7 +39,7 @@ rule prepare_normals:
         CONDA
     threads: 1
     resources:
-        mem_mb=4000,
+        mem_mb=growing(4000),
         runtime=240,
     params:
         settings=settings("nyuv2"),
@@ -66,7 +66,7 @@ rule train_normals:
         CONDA
     threads: RUN.torch_threads
     resources:
-        mem_mb=16000,
+        mem_mb=growing(16000),
         runtime=1440,
         gpu=RUN.gpus,
     params:
@@ -99,7 +99,7 @@ rule predict_normals:
         CONDA
     threads: RUN.torch_threads
     resources:
-        mem_mb=8000,
+        mem_mb=growing(8000),
         runtime=120,
         gpu=RUN.gpus,
     params:
@@ -129,7 +129,7 @@ rule score_normals:
         CONDA
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=growing(2000),
         runtime=60,
     message:
         "Angular errors of {wildcards.normals_method}, seed {wildcards.seed}"
@@ -159,7 +159,7 @@ rule nyu_normals:
         CONDA
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=growing(2000),
         runtime=60,
     params:
         rows=json.dumps(normals_rows()),

@@ -18,11 +18,11 @@ rule pretrain:
     priority: 10  # the longest chain of the graph: iterative fine-tuning
     conda:
         CONDA
-    threads: RUN.torch_threads * DEVICES
+    threads: PRETRAINING_THREADS
     resources:
-        mem_mb=16000,
+        **PRETRAINING_PLACE,
+        mem_mb=growing(16000),
         runtime=10080,
-        gpu=RUN.gpus,
     params:
         learnt=learnt_by,
         settings=lambda wildcards, input: pretraining_section(
@@ -30,6 +30,7 @@ rule pretrain:
         ).model_dump_json(),
         data=lambda wildcards, input: settings("data"),
         devices=DEVICES,
+        launcher=lambda wildcards, input: LAUNCHER,
         set=lambda wildcards: RUN.pair_set(wildcards.network),
         network=settings("network"),
         torch_threads=RUN.torch_threads,
@@ -37,7 +38,7 @@ rule pretrain:
     message:
         "Pre-training {wildcards.network}, seed {wildcards.seed}"
     shell:
-        "trackssl pretrain --pairs {input.sets:q} --set {params.set:q}"
+        "{params.launcher}trackssl pretrain --pairs {input.sets:q} --set {params.set:q}"
         " --settings {params.settings:q} --network {params.network:q}"
         " --data {params.data:q} --seed {wildcards.seed}"
         " --threads {params.torch_threads} --devices {params.devices}"
@@ -63,11 +64,11 @@ rule readapt:
     priority: 10  # the longest chain of the graph: iterative fine-tuning
     conda:
         CONDA
-    threads: RUN.torch_threads * DEVICES
+    threads: PRETRAINING_THREADS
     resources:
-        mem_mb=16000,
+        **PRETRAINING_PLACE,
+        mem_mb=growing(16000),
         runtime=10080,
-        gpu=RUN.gpus,
     params:
         learnt=learnt_by,
         settings=lambda wildcards, input: pretraining_section(
@@ -75,6 +76,7 @@ rule readapt:
         ).model_dump_json(),
         data=lambda wildcards, input: settings("data"),
         devices=DEVICES,
+        launcher=lambda wildcards, input: LAUNCHER,
         readaptation=settings("readaptation"),
         set=lambda wildcards: RUN.pair_set(wildcards.network),
         network=settings("network"),
@@ -83,7 +85,7 @@ rule readapt:
     message:
         "Back to ranking: {wildcards.network}, seed {wildcards.seed}"
     shell:
-        "trackssl readapt --weights {input.weights:q} --pairs {input.sets:q} --set {params.set:q}"
+        "{params.launcher}trackssl readapt --weights {input.weights:q} --pairs {input.sets:q} --set {params.set:q}"
         " --settings {params.settings:q} --readaptation {params.readaptation:q}"
         " --network {params.network:q} --data {params.data:q} --seed {wildcards.seed}"
         " --threads {params.torch_threads} --devices {params.devices}"
@@ -108,7 +110,7 @@ rule import_weights:
         CONDA
     threads: 1
     resources:
-        mem_mb=4000,
+        mem_mb=growing(4000),
         runtime=240,
         downloads=1,
     params:

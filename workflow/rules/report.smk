@@ -24,7 +24,7 @@ rule voc_map:
         CONDA
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=growing(2000),
         runtime=60,
     params:
         rows=lambda wildcards: json.dumps(voc_rows(wildcards.year)),
@@ -50,7 +50,7 @@ rule compare_methods:
         CONDA
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=growing(2000),
         runtime=60,
     params:
         comparisons=json.dumps(RUN.comparisons),

@@ -21,7 +21,7 @@ rule retrieve:
         CONDA
     threads: RUN.torch_threads
     resources:
-        mem_mb=8000,
+        mem_mb=growing(8000),
         runtime=240,
     params:
         queries=RUN.voc.test_split,
@@ -59,7 +59,7 @@ rule voc_retrieval:
         CONDA
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=growing(2000),
         runtime=60,
     params:
         rows=json.dumps(retrieval_rows()),

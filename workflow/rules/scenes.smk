@@ -14,7 +14,7 @@ rule fetch_mit67:
         CONDA
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=growing(2000),
         runtime=240,
         downloads=1,
     params:
@@ -49,7 +49,7 @@ rule classify_scenes:
         CONDA
     threads: RUN.torch_threads
     resources:
-        mem_mb=8000,
+        mem_mb=growing(8000),
         runtime=240,
     params:
         folder=subpath(output[0], parent=True),
@@ -86,7 +86,7 @@ rule finetune_scenes:
         CONDA
     threads: RUN.torch_threads
     resources:
-        mem_mb=16000,
+        mem_mb=growing(16000),
         runtime=1440,
         gpu=RUN.gpus,
     params:
@@ -127,7 +127,7 @@ rule scenes_baseline:
         CONDA
     threads: RUN.torch_threads
     resources:
-        mem_mb=8000,
+        mem_mb=growing(8000),
         runtime=240,
     params:
         folder=subpath(output[0], parent=True),
@@ -163,7 +163,7 @@ rule mit67_accuracy:
         CONDA
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=growing(2000),
         runtime=60,
     params:
         rows=json.dumps(scene_rows()),

@@ -31,7 +31,7 @@ rule fetch_videos:
         CONDA
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=growing(2000),
         runtime=720,
         downloads=1,
     params:

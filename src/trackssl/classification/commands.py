@@ -17,6 +17,7 @@ from trackssl.options import (
     Threads,
     WeightsFile,
 )
+from trackssl.speech import tell
 
 IndexFile = Annotated[Path, typer.Option(help="The image index of voc-images.")]
 TrainSplit = Annotated[str, typer.Option(help="Which list of the index to learn from.")]
@@ -27,8 +28,12 @@ ApRule = Annotated[RuleName, typer.Option(help="How AP is computed.")]
 
 def register(app: typer.Typer) -> None:
     """Add this stage's commands."""
-    app.command("classify-features", rich_help_panel="Benchmarks")(classify_features)
-    app.command("finetune-classifier", rich_help_panel="Benchmarks")(finetune_classifier)
+    app.command("classify-features", rich_help_panel="Retrieval and classification")(
+        classify_features
+    )
+    app.command("finetune-classifier", rich_help_panel="Retrieval and classification")(
+        finetune_classifier
+    )
 
 
 def classify_features(
@@ -73,8 +78,16 @@ def classify_features(
     table = class_precisions(scores, measured.labels, index.classes, rule.value)
     write_csv(out, table)
     tried = ", ".join(f"{value:g}: {100 * mean:.1f} %" for value, mean in means.items())
-    typer.echo(f"mean AP in cross-validation by C: {tried}")
-    typer.echo(f"{out}: mean AP {100 * table['ap'].mean():.2f} % ({rule.value}, C {c:g})")
+    mean = table["ap"].mean()
+    tell(
+        f"mean AP in cross-validation by C: {tried}\n"
+        f"{out}: mean AP {100 * mean:.2f} % ({rule.value}, C {c:g})",
+        out=out,
+        mean_ap=mean,
+        rule=rule.value,
+        c=c,
+        tried=means,
+    )
 
 
 def finetune_classifier(
@@ -123,5 +136,13 @@ def finetune_classifier(
         ap,
         progress,
     )
-    typer.echo(f"{out}: loss {loss:.3f}")
-    typer.echo(f"{ap}: mean AP {100 * table['ap'].mean():.2f} % ({rule.value})")
+    mean = table["ap"].mean()
+    tell(
+        f"{out}: loss {loss:.3f}\n{ap}: mean AP {100 * mean:.2f} % ({rule.value})",
+        out=out,
+        log=log,
+        loss=loss,
+        ap=ap,
+        mean_ap=mean,
+        rule=rule.value,
+    )

@@ -5,7 +5,9 @@ from typing import Annotated
 
 import typer
 
-_PANEL = "Benchmarks"
+from trackssl.speech import tell
+
+_PANEL = "Data sets"
 
 
 def register(app: typer.Typer) -> None:
@@ -31,20 +33,19 @@ def datasets(
 
     Example: trackssl datasets --config config/paper.yaml
     """
-    from rich.console import Console
-
     from trackssl.config import Config, Nyuv2, Scenes, Voc, parse, read_yaml
-    from trackssl.datasets.overview import render
+    from trackssl.datasets.overview import listed, render
 
     if config is None:
         sections = Voc(), Scenes(), Nyuv2()
     else:
         run = parse(Config, read_yaml(config), str(config))
         sections = run.voc, run.scenes, run.nyuv2
-    console = Console()
-    if not console.is_terminal:  # a pipe or a log has no width to keep to
-        console = Console(width=160)
-    console.print(render(*sections, check=check))
+    files = listed(*sections, check=check)
+    tell(
+        render(files),
+        files=[{"file": f.entry.file, "data": f.entry.name, "place": f.state} for f in files],
+    )
 
 
 def fetch_file(
@@ -70,7 +71,7 @@ def fetch_file(
         known = ", ".join(row.file for row in rows)
         raise InputError(f"{file}: is not in the table of data sets; it has {known}.")
     sha256 = obtain(entry.at(mirror) if mirror else entry, out / file)
-    typer.echo(f"{sha256}  {out / file}")
+    tell(f"{sha256}  {out / file}", out=out / file, sha256=sha256)
 
 
 def fetch_voc(
@@ -103,7 +104,12 @@ def fetch_voc(
         f"{split}: {len(held['images'])} images, {held['objects']} objects"
         for split, held in index.splits.items()
     ]
-    typer.echo(f"{out}: {len(index.classes)} classes; {'; '.join(counts)}")
+    tell(
+        f"{out}: {len(index.classes)} classes; {'; '.join(counts)}",
+        out=out,
+        classes=len(index.classes),
+        splits=counts,
+    )
 
 
 def voc_images(
@@ -124,7 +130,12 @@ def voc_images(
     index = voc_images(read_index(voc))
     write_image_index(out, index)
     counts = [f"{split}: {len(held.paths)} images" for split, held in index.splits.items()]
-    typer.echo(f"{out}: {len(index.classes)} classes; {'; '.join(counts)}")
+    tell(
+        f"{out}: {len(index.classes)} classes; {'; '.join(counts)}",
+        out=out,
+        classes=len(index.classes),
+        splits=counts,
+    )
 
 
 def fetch_mit67(
@@ -152,4 +163,10 @@ def fetch_mit67(
     index = fetch_mit67(load_settings(Scenes, settings, "scenes"), mirror)
     write_image_index(out, index)
     counts = [f"{split}: {len(held.paths)} images" for split, held in index.splits.items()]
-    typer.echo(f"{out}: {index.name}, {len(index.classes)} classes; {'; '.join(counts)}")
+    tell(
+        f"{out}: {index.name}, {len(index.classes)} classes; {'; '.join(counts)}",
+        out=out,
+        data=index.name,
+        classes=len(index.classes),
+        splits=counts,
+    )

@@ -5,6 +5,8 @@ import threading
 import time
 from typing import Self
 
+from trackssl.speech import is_quiet, progress_console, progress_line
+
 _LINE_EVERY_SECONDS = 60
 
 
@@ -17,8 +19,7 @@ class Meter:
         self._first = had
         self._counting = threading.Lock()
         self._bar = None
-        if sys.stderr.isatty():
-            from rich.console import Console
+        if sys.stderr.isatty() and not is_quiet():
             from rich.progress import (
                 BarColumn,
                 DownloadColumn,
@@ -34,7 +35,7 @@ class Meter:
                 DownloadColumn(),
                 TransferSpeedColumn(),
                 TimeRemainingColumn(),
-                console=Console(stderr=True),
+                console=progress_console(),
                 transient=True,
             )
             self._task = self._bar.add_task(name, total=total, completed=had)
@@ -62,4 +63,4 @@ class Meter:
             of = f" of {self._total / 1e6:,.0f}" if self._total else ""
             speed = (self._had - self._first) / 1e6 / (now - self._begin)
             said = f"{self._name}: {self._had / 1e6:,.0f}{of} MB, {speed:.1f} MB/s"
-            print(said, file=sys.stderr, flush=True)
+            progress_line(said)

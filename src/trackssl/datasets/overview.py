@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import NamedTuple
 
 from rich import box
 from rich.table import Table
@@ -58,7 +59,22 @@ def state_of(entry: Entry, path: Path, made: Path | None, check: bool) -> str:
     return "no" if entry.addresses else f"no: put it at {path}"
 
 
-def render(voc: Voc, scenes: Scenes, nyuv2: Nyuv2, check: bool = False) -> Table:
+class Listed(NamedTuple):
+    """A file of the table, and what of it is in its place."""
+
+    entry: Entry
+    state: str
+
+
+def listed(voc: Voc, scenes: Scenes, nyuv2: Nyuv2, check: bool = False) -> list[Listed]:
+    """All files of the table; `check` compares their checksums, which reads every file."""
+    return [
+        Listed(entry, state_of(entry, *place_of(entry, voc, scenes, nyuv2), check))
+        for entry in read_table()
+    ]
+
+
+def render(files: list[Listed]) -> Table:
     """A row a file of the table, and where it is."""
     drawn = Table(title="Files from elsewhere", box=box.SIMPLE)
     drawn.add_column("data", no_wrap=True)
@@ -66,13 +82,12 @@ def render(voc: Voc, scenes: Scenes, nyuv2: Nyuv2, check: bool = False) -> Table
     drawn.add_column("MB", justify="right", no_wrap=True)
     drawn.add_column("checksum", no_wrap=True)
     drawn.add_column("in place", overflow="fold")
-    for entry in read_table():
-        path, made = place_of(entry, voc, scenes, nyuv2)
+    for entry, state in files:
         drawn.add_row(
             f"{entry.name}\n{entry.version}",
             f"{entry.file}\n{entry.note} (licence: {entry.licence})",
             f"{entry.size / 1e6:,.1f}" if entry.size else "",
             entry.kind if entry.checksum else "none known",
-            state_of(entry, path, made, check),
+            state,
         )
     return drawn

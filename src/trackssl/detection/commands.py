@@ -19,6 +19,7 @@ from trackssl.options import (
     Threads,
     WeightsFile,
 )
+from trackssl.speech import tell
 
 if TYPE_CHECKING:
     from trackssl.datasets.voc import VocIndex
@@ -104,7 +105,7 @@ def propose_windows(
 
     chosen = load_settings(Proposals, settings, "proposals")
     windows = propose_split(read_index(voc), split, chosen, processes, out, progress)
-    typer.echo(f"{out}: {windows} windows")
+    tell(f"{out}: {windows} windows", out=out, windows=windows)
 
 
 def proposals(
@@ -130,7 +131,7 @@ def proposals(
     chosen = parse(Proposals, {"mode": mode.value, "max_windows": max_windows}, "proposals")
     boxes = propose(read_image(image), image.stem, chosen)
     write_csv(out, pd.DataFrame(boxes.astype(int), columns=["x0", "y0", "x1", "y1"]))
-    typer.echo(f"{out}: {len(boxes)} windows")
+    tell(f"{out}: {len(boxes)} windows", out=out, windows=len(boxes))
 
 
 def proposal_recall(
@@ -147,8 +148,6 @@ def proposal_recall(
     Example: trackssl proposal-recall --voc index.json --split val --proposals val.arrow
     --out recall.csv
     """
-    from rich.console import Console
-
     from trackssl.detection import recall
     from trackssl.tables import write_csv
 
@@ -157,7 +156,7 @@ def proposal_recall(
     if out:
         write_csv(out, table, digits=6)
     title = f"Recall at IoU {iou:g}: {proposals.name}, {len(opened)} images"
-    Console().print(recall.drawn(table, title))
+    tell(recall.drawn(table, title), iou=iou, images=len(opened), recall=table)
 
 
 def finetune(
@@ -200,7 +199,7 @@ def finetune(
         log,
         progress,
     )
-    typer.echo(f"{out}: loss {loss:.3f}")
+    tell(f"{out}: loss {loss:.3f}", out=out, log=log, loss=loss)
 
 
 def extract_features(
@@ -265,7 +264,8 @@ def extract_features(
         shape = features.extract_features(source, index, split, opened, layer.value, *to)
     else:
         raise InputError("give either --voc and --proposals, for windows, or --images.")
-    typer.echo(f"{out}: {shape[0]} {'images' if images else 'windows'} x {shape[1]}")
+    what = "images" if images else "windows"
+    tell(f"{out}: {shape[0]} {what} x {shape[1]}", out=out, of=what, shape=shape)
 
 
 def train_svms(
@@ -302,7 +302,12 @@ def train_svms(
             f"{name}: no object in '{split}', or no window away from it; nothing will be detected",
             err=True,
         )
-    typer.echo(f"{out}: {len(svms.classes)} classes x {svms.weights.shape[1]} features")
+    tell(
+        f"{out}: {len(svms.classes)} classes x {svms.weights.shape[1]} features",
+        out=out,
+        classes=svms.classes,
+        untrained=svms.untrained,
+    )
 
 
 def detect_windows(
@@ -338,7 +343,11 @@ def detect_windows(
         table = FeatureTable(features, windows, chosen.feature_norm, detectors.scales)
         detectors.check(table, svms)
         found = detect.detect_windows(detectors, index, split, opened, table, chosen, out)
-    typer.echo(f"{out}: {found} detections of {len(detectors.classes)} classes")
+    tell(
+        f"{out}: {found} detections of {len(detectors.classes)} classes",
+        out=out,
+        detections=found,
+    )
 
 
 def detect(
@@ -357,7 +366,9 @@ def detect(
     layer: Annotated[
         Layer | None, typer.Option(help="Of the features; default: as the SVMs' settings say.")
     ] = None,
-    json: Annotated[Path | None, typer.Option(help="Also write the detections, JSON.")] = None,
+    detections: Annotated[
+        Path | None, typer.Option(help="Also write the detections, JSON.")
+    ] = None,
     min_score: Annotated[
         float | None,
         typer.Option(help="Leave out what scores less; default: the svm.min_score of training."),
@@ -376,7 +387,7 @@ def detect(
     Example: trackssl detect dog.jpg --detector results/detection/methods/unsup_8m/seed0
     --out drawn.png
 
-    An ensemble: trackssl detect a.jpg b.jpg --out drawn --json detections.json
+    An ensemble: trackssl detect a.jpg b.jpg --out drawn --detections found.json
     --detector results/detection/methods/unsup_ensemble_2/seed0
     --weights results/detection/networks/unsup_1_5m/seed0/weights.safetensors
     --weights results/detection/networks/unsup_5m/seed0/weights.safetensors
@@ -389,8 +400,8 @@ def detect(
     torch.set_num_threads(threads)
     chosen = load_settings(Proposals, settings, "proposals")
     opened = Detector(detector, weights, chosen, layer.value if layer else None)
-    for path, drawn, found in detect_images(opened, image, min_score, most, out, json):
-        typer.echo(f"{path}: {drawn} of {found} detections")
+    for path, drawn, found in detect_images(opened, image, min_score, most, out, detections):
+        tell(f"{path}: {drawn} of {found} detections", out=path, drawn=drawn, detections=found)
 
 
 def voc_ap(
@@ -435,7 +446,13 @@ def voc_ap(
     if curves is not None:
         detection_files.write_curves(curves, results)
     mean = detection_files.write_results(out, results)
-    typer.echo(f"{out}: mean AP {100 * mean:.2f} % ({chosen}, IoU {iou:g})")
+    tell(
+        f"{out}: mean AP {100 * mean:.2f} % ({chosen}, IoU {iou:g})",
+        out=out,
+        mean_ap=mean,
+        rule=chosen,
+        iou=iou,
+    )
 
 
 def voc_submission(
@@ -463,7 +480,7 @@ def voc_submission(
 
     images = Devkit(devkit, year).images(split) if devkit else None
     lines = write_submission(detections, out, comp.value, split, year, images)
-    typer.echo(f"{out}: {lines} detections of 20 classes")
+    tell(f"{out}: {lines} detections of 20 classes", out=out, detections=lines)
 
 
 def _open(voc: Path, split: str, proposals: Path) -> "tuple[VocIndex, ProposalFile]":

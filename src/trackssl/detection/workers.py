@@ -1,15 +1,14 @@
 """Work spread over processes that start clean and end with their parent."""
 
 import multiprocessing
-import sys
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from typing import TypeVar
 
-from rich.console import Console
 from rich.progress import track
 
 from trackssl.processes import end_with_parent
+from trackssl.speech import progress_console
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -23,8 +22,9 @@ def parallel_map(work: Callable[[T], None], tasks: Sequence[T], processes: int, 
     """
 
     def shown(steps: Iterable[U]) -> Iterable[U]:
-        console, quiet = Console(stderr=True), not sys.stderr.isatty()
-        return track(steps, what, total=len(tasks), console=console, disable=quiet)
+        console = progress_console()
+        hidden = not console.is_terminal
+        return track(steps, what, total=len(tasks), console=console, disable=hidden)
 
     workers = min(processes, len(tasks))
     if workers <= 1:

@@ -7,6 +7,7 @@ import typer
 
 from trackssl.options import Threads
 from trackssl.pretraining.commands import ComputedOn, DeviceName, EmbeddedLayer
+from trackssl.speech import tell
 
 if TYPE_CHECKING:
     from trackssl.errors import InputError
@@ -15,7 +16,6 @@ _PANEL = "Look"
 
 Weights = Annotated[Path, typer.Option(help="A ranking network or a detector, safetensors.")]
 Layer = Annotated[EmbeddedLayer, typer.Option(help="The feature: fc7, or pool5 flattened.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -56,12 +56,12 @@ def explore(
     torch.set_num_threads(threads)
     chosen = load_settings(Explore, settings, "explore")
     table = look(pairs, held_out, weights, chosen, out, device.value)
-    for row in table[table["layer"] == chosen.layer].to_dict("records"):
-        typer.echo(
-            f"{row['network']}, videos {row['videos']}: of {row['pairs']} patches "
-            f"{row['found_1']:.0f} % have their partner nearest (by chance {row['chance_1']:.0f} %)"
-        )
-    typer.echo(out)
+    lines = [
+        f"{row['network']}, videos {row['videos']}: of {row['pairs']} patches "
+        f"{row['found_1']:.0f} % have their partner nearest (by chance {row['chance_1']:.0f} %)"
+        for row in table[table["layer"] == chosen.layer].to_dict("records")
+    ]
+    tell("\n".join([*lines, str(out)]), out=out, partners=table)
 
 
 def search(
@@ -76,7 +76,6 @@ def search(
         typer.Option(help="Folder that keeps features between searches; default: the user's."),
     ] = None,
     no_cache: Annotated[bool, typer.Option("--no-cache", help="Keep no features.")] = False,
-    as_json: AsJson = False,
     device: ComputedOn = DeviceName.auto,
     threads: Threads = 2,
 ) -> None:
@@ -88,8 +87,6 @@ def search(
     Example: trackssl search --query mug.jpg --weights weights.safetensors --images photos --top 6
     --out alike.png
     """
-    import json
-
     import cv2
     import torch
 
@@ -109,15 +106,17 @@ def search(
         sheet = search_sheet(read_image(query), query.name, matches)
         with whole_file(out) as part:
             part.write_bytes(cv2.imencode(".png", sheet)[1].tobytes())
-    if as_json:
-        found = [{"path": str(m.path), "cosine": round(m.cosine, 6)} for m in matches.found]
-        result = {"query": str(query), "weights": str(weights), "layer": layer.value}
-        numbers = {"searched": matches.searched, "computed": matches.computed}
-        typer.echo(json.dumps(result | numbers | {"left_out": left_out.said, "found": found}))
-        return
-    for match in matches.found:
-        typer.echo(f"{match.cosine:.3f}  {match.path}")
-    typer.echo(f"{matches.searched} images searched, {matches.computed} computed anew", err=True)
+    said = f"{matches.searched} images searched, {matches.computed} computed anew"
+    tell(
+        "\n".join([*(f"{m.cosine:.3f}  {m.path}" for m in matches.found), said]),
+        query=query,
+        weights=weights,
+        layer=layer,
+        searched=matches.searched,
+        computed=matches.computed,
+        left_out=left_out.said,
+        found=[{"path": m.path, "cosine": round(m.cosine, 6)} for m in matches.found],
+    )
 
 
 def probe(
@@ -129,7 +128,6 @@ def probe(
     folds: Annotated[int, typer.Option(min=2, help="Of the cross-validation.")] = 5,
     seed: Annotated[int, typer.Option(min=0, help="Of the folds.")] = 0,
     out: Annotated[Path | None, typer.Option(help="Also write the table: a CSV.")] = None,
-    as_json: AsJson = False,
     device: ComputedOn = DeviceName.auto,
     threads: Threads = 2,
 ) -> None:
@@ -140,8 +138,6 @@ def probe(
 
     Example: trackssl probe --images photos_by_class --weights weights.safetensors
     """
-    import json
-
     import torch
     from threadpoolctl import threadpool_limits
 
@@ -158,18 +154,21 @@ def probe(
     mean, deviation = found.gain()
     if out is not None:
         write_csv(out, found.rows(), TABLE_DIGITS)
-    if as_json:
-        result = {"images": found.images, "classes": found.classes, "layer": layer.value}
-        gain = {"gain_mean": mean, "gain_std": deviation}
-        typer.echo(json.dumps(result | {"rows": found.rows()} | gain | {"left_out": left_out.said}))
-        return
-    typer.echo(
-        f"{found.images} images of {len(found.classes)} classes, {folds} folds, {layer.value}"
-    )
+    lines = [f"{found.images} images of {len(found.classes)} classes, {folds} folds, {layer.value}"]
     for row in found.rows():
         spread = f" +- {row['accuracy_std']:.1f}" if "folds" in row else ""
-        typer.echo(f"  {row['features']:<17} {row['accuracy_mean']:5.1f} %{spread}")
-    typer.echo(f"training gave {mean:+.1f} +- {deviation:.1f} percentage points, fold by fold")
+        lines.append(f"  {row['features']:<17} {row['accuracy_mean']:5.1f} %{spread}")
+    lines.append(f"training gave {mean:+.1f} +- {deviation:.1f} percentage points, fold by fold")
+    tell(
+        "\n".join(lines),
+        images=found.images,
+        classes=found.classes,
+        layer=layer,
+        rows=found.rows(),
+        gain_mean=mean,
+        gain_std=deviation,
+        left_out=left_out.said,
+    )
 
 
 class _LeftOut:

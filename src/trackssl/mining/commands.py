@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from trackssl.speech import tell
+
 PANEL = "Mining"
 
 Settings = Annotated[
@@ -50,7 +52,7 @@ def mine(
         counts = stages.mine(given, chosen, out, kept)
         if summary:
             write_json(summary, counts)
-    typer.echo(f"{counts['pairs']} pairs from {counts['videos']} videos: {out}")
+    tell(f"{counts['pairs']} pairs from {counts['videos']} videos: {out}", out=out, **counts)
 
 
 def mine_patches(
@@ -74,7 +76,7 @@ def mine_patches(
     with shards.resumable(progress, out, chosen, "mining of patches") as kept:
         counts = stages.mine_patches(videos, chosen, out, kept)
         write_json(summary, counts)
-    typer.echo(f"{counts['windows']} windows from {counts['videos']} videos: {out}")
+    tell(f"{counts['windows']} windows from {counts['videos']} videos: {out}", out=out, **counts)
 
 
 def track_patches(
@@ -99,7 +101,7 @@ def track_patches(
     with shards.resumable(progress, out, chosen, "tracking of patches") as kept:
         counts = stages.track_patches(patches, videos, chosen, out, kept)
         write_json(summary, counts)
-    typer.echo(f"{counts['pairs']} pairs from {counts['videos']} videos: {out}")
+    tell(f"{counts['pairs']} pairs from {counts['videos']} videos: {out}", out=out, **counts)
 
 
 def show_mining(
@@ -120,7 +122,7 @@ def show_mining(
 
     chosen = load_settings(Mining, settings, "mining")
     counts = show.show_mining(video, out, chosen, max_frames, speed)
-    typer.echo(f"{counts['pairs']} pairs of {counts['windows']} windows: {out}")
+    tell(f"{counts['pairs']} pairs of {counts['windows']} windows: {out}", out=out, **counts)
 
 
 def track(
@@ -137,7 +139,7 @@ def track(
 
     boxes = track_images(frames, parse_box(box))
     write_text(out, "".join(",".join(f"{value:g}" for value in found) + "\n" for found in boxes))
-    typer.echo(f"{len(boxes)} boxes: {out}")
+    tell(f"{len(boxes)} boxes: {out}", out=out, boxes=len(boxes))
 
 
 def interest_points(
@@ -157,4 +159,4 @@ def interest_points(
 
     points = surf.interest_points(read_image(image, grey=True), hessian_threshold)
     write_csv(out, pd.DataFrame(points, columns=["x", "y", "scale", "response"]))
-    typer.echo(f"{len(points)} points: {out}")
+    tell(f"{len(points)} points: {out}", out=out, points=len(points))

@@ -13,13 +13,13 @@ from typing import Any
 import cv2
 import pyarrow as pa
 import pyarrow.parquet as pq
-from rich.console import Console
 from rich.progress import track
 
 from trackssl import __version__
 from trackssl.config import Mining
 from trackssl.errors import InputError
 from trackssl.files import Progress, file_sha256, fingerprint, write_json
+from trackssl.speech import progress_console
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ def each_video(
     run. `details` are what a video's work depends on besides its file.
     """
     cv2.setNumThreads(1)  # a job has the cores it asked for, and flow depends on the number
-    console = Console(stderr=True)
+    console = progress_console()
     parts: list[tuple[Video, Path]] = []
     totals, failed = Counter[str](), {}
     for video in track(videos, "videos", console=console, disable=not console.is_terminal):

@@ -13,6 +13,7 @@ from trackssl.config import Network, parse
 from trackssl.errors import InputError
 from trackssl.files import whole_file
 from trackssl.networks.heads import Trunk
+from trackssl.provenance import signature
 
 RANKING = "trackssl.ranking"
 DETECTOR = "trackssl.detector"
@@ -23,8 +24,11 @@ def save_weights(path: Path, network: nn.Module, metadata: Mapping[str, str]) ->
     """Write a network's tensors and metadata (strings, with `format`), whole or not at all.
 
     Equal contents give equal bytes: safetensors itself writes metadata in an order that changes
-    from call to call, so the header is put together here.
+    from call to call, so the header is put together here. In a run of the rules `made_by` says
+    which run and commit it was (provenance.signature).
     """
+    if made_by := signature():
+        metadata = {**metadata, "made_by": made_by}
     tensors = {
         name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()
     }

@@ -15,6 +15,7 @@ from trackssl.options import (
     Threads,
     WeightsFile,
 )
+from trackssl.speech import tell
 
 _PANEL = "Surface normals"
 
@@ -49,7 +50,7 @@ def fetch_nyuv2(
     index.write(out)
     counts = ", ".join(f"{split} {len(numbers)}" for split, numbers in index.splits.items())
     truth = f"from {index.normals}" if index.normals else "from depth"
-    typer.echo(f"{out}: {counts} frames, normals {truth}")
+    tell(f"{out}: {counts} frames, normals {truth}", out=out, splits=index.splits, truth=truth)
 
 
 def prepare_normals(
@@ -73,7 +74,13 @@ def prepare_normals(
     made = prepare(read_index(index), load_settings(Nyuv2, settings, "nyuv2"), out, progress)
     sizes = [len(made.images(split)) for split in ("train", "test")]
     words, triangles = len(made.codebook.words), len(made.codebook.triangles)
-    typer.echo(f"{out}: {sizes[0]} + {sizes[1]} images, {words} words in {triangles} triangles")
+    tell(
+        f"{out}: {sizes[0]} + {sizes[1]} images, {words} words in {triangles} triangles",
+        out=out,
+        train=sizes[0],
+        test=sizes[1],
+        words=words,
+    )
 
 
 def train_normals(
@@ -114,7 +121,7 @@ def train_normals(
         log,
         progress,
     )
-    typer.echo(f"{out}: loss {loss:.3f}")
+    tell(f"{out}: loss {loss:.3f}", out=out, log=log, loss=loss)
 
 
 def predict_normals(
@@ -165,7 +172,8 @@ def predict_normals(
         )
         with whole_file(pictures) as part:
             part.write_bytes(cv2.imencode(".png", drawn)[1].tobytes())
-    typer.echo(f"{out}: {len(found)} images of {found.shape[1]} x {found.shape[2]} cells")
+    shape = found.shape
+    tell(f"{out}: {shape[0]} images of {shape[1]} x {shape[2]} cells", out=out, shape=shape)
 
 
 def score_normals(
@@ -187,8 +195,10 @@ def score_normals(
 
     scores = score_file(Prepared.open(prepared), predictions)
     write_json(out, scores._asdict())
-    typer.echo(
+    tell(
         f"{out}: mean {scores.mean:.2f}, median {scores.median:.2f} degrees; "
         f"{scores.within_11_25:.1f} / {scores.within_22_5:.1f} / {scores.within_30:.1f} % within "
-        f"11.25 / 22.5 / 30, of {scores.pixels} pixels"
+        f"11.25 / 22.5 / 30, of {scores.pixels} pixels",
+        out=out,
+        **scores._asdict(),
     )

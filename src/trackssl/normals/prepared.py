@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
 from rich.progress import track
 
 from trackssl.config import Nyuv2
@@ -35,6 +34,7 @@ from trackssl.files import Progress, fingerprint, write_json
 from trackssl.normals.codebook import Codebook, decode, fit_codebook
 from trackssl.normals.from_depth import normals_from_depth
 from trackssl.randomness import generator
+from trackssl.speech import progress_console
 
 _SCALE = 32767
 _SAVE_SECONDS = 10.0  # what a kill may cost
@@ -95,7 +95,7 @@ def _read_split(
     images = np.lib.format.open_memmap(folder / f"{split}_images.npy", mode, np.uint8, shape)
     normals = np.lib.format.open_memmap(folder / f"{split}_normals.npy", mode, np.int16, shape)
     saved = time.monotonic()
-    console = Console(stderr=True)
+    console = progress_console()
     shown = track(
         range(done, len(numbers)), split, console=console, disable=not console.is_terminal
     )

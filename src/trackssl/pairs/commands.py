@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from trackssl.speech import tell
+
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this stage."""
@@ -32,13 +34,18 @@ def import_pairs(
     from trackssl.pairs import released
 
     done = released.import_pairs(folder, list_path, out, shards, skip_bad, threads)
-    typer.echo(f"{done.pairs} pairs from {done.videos} videos: {out}")
-    if done.left_out:
-        typer.echo(released.describe(done.left_out))
+    left_out = f"\n{released.describe(done.left_out)}" if done.left_out else ""
+    tell(
+        f"{done.pairs} pairs from {done.videos} videos: {out}{left_out}",
+        out=out,
+        pairs=done.pairs,
+        videos=done.videos,
+        left_out=done.left_out,
+    )
 
 
 def merge_pairs(
-    shards: Annotated[list[Path], typer.Argument(help="Arrow files of pairs.")],
+    shards: Annotated[list[str], typer.Argument(help="Arrow files of pairs.")],
     out: Annotated[Path, typer.Option(help="Parquet table to write.")],
     seed: Annotated[int, typer.Option(help="Of the order.")] = 0,
     held_out_share: Annotated[
@@ -47,15 +54,31 @@ def merge_pairs(
     held_out: Annotated[
         bool, typer.Option("--held-out", help="Take those that are left out, and no others.")
     ] = False,
+    numbered: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help=(
+                "So many shards: the one path given holds {shard}, for which 0000, 0001 and so on "
+                "stand. A command line has room for about 5,000 paths."
+            ),
+        ),
+    ] = None,
 ) -> None:
     """Order all pairs, so that the first N are a training set, nested in the larger ones.
 
     Example: trackssl merge-pairs results/pairs/*.arrow --out sets.parquet
     """
+    from trackssl import provenance
     from trackssl.pairs import sets
 
-    pairs, videos = sets.merge_pairs(shards, seed, out, held_out_share, held_out)
-    typer.echo(f"{pairs} pairs from {videos} videos: {out}")
+    if numbered is not None:
+        shards = sets.numbered_shards(shards, numbered)
+        provenance.note_inputs(shards)
+    pairs, videos = sets.merge_pairs(
+        [Path(shard) for shard in shards], seed, out, held_out_share, held_out
+    )
+    tell(f"{pairs} pairs from {videos} videos: {out}", out=out, pairs=pairs, videos=videos)
 
 
 def show_pairs(
@@ -73,3 +96,4 @@ def show_pairs(
     from trackssl.pairs import sheet
 
     sheet.write_sheet(pairs, out, columns, rows, patch_px, seed)
+    tell(str(out), out=out)

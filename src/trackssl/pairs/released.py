@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 import cv2
-from rich.console import Console
 from rich.progress import Progress
 
 from trackssl.errors import InputError
 from trackssl.files import file_sha256, temporary_folder
 from trackssl.images import decode_image
 from trackssl.pairs.store import Pair, write_pairs
+from trackssl.speech import progress_console
 
 MAX_PATCH_BYTES = 1 << 20  # a patch of 227 px has about 16 kB
 MAX_LINE_BYTES = 8192
@@ -106,7 +106,7 @@ def import_pairs(
     listed, videos = _survey(list_path, leave_out)
     notes = _NOTES | {"list": list_path.name, "list_sha256": file_sha256(list_path)}
     kept: Counter[str] = Counter()  # pairs of each video
-    console = Console(stderr=True)
+    console = progress_console()
     with Progress(console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task("pairs", total=listed)
 

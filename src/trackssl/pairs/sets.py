@@ -15,6 +15,16 @@ from trackssl.randomness import derive_seed
 WRITTEN_ROWS = 65_536  # a row group
 
 
+def numbered_shards(patterns: Sequence[str], count: int) -> list[str]:
+    """Paths of shards 0 to count - 1, of one pattern that holds {shard}. Raises InputError."""
+    if len(patterns) != 1 or "{shard}" not in patterns[0]:
+        raise InputError(
+            "merge-pairs: --numbered needs exactly one path that holds {shard}, such as "
+            "'results/pairs/{shard}.arrow'; or leave it out and name the files."
+        )
+    return [patterns[0].replace("{shard}", f"{shard:04d}") for shard in range(count)]
+
+
 def merge_pairs(
     shards: Sequence[Path],
     seed: int,
@@ -82,8 +92,13 @@ def merge_pairs(
             "first_frame": first,
         }
     )
-    with whole_file(out) as part:
-        pq.write_table(table, part, row_group_size=WRITTEN_ROWS, store_schema=False)
+    schema = pa.schema([(field.name, field.type) for field in table.schema])
+    schema = schema.set(0, pa.field("shard", pa.string())).set(2, pa.field("video", pa.string()))
+    with whole_file(out) as part, pq.ParquetWriter(part, schema, store_schema=False) as writer:
+        for start in range(0, len(table), WRITTEN_ROWS):
+            # As plain text: a dictionary array would put all videos' names into each row group.
+            rows_of_group = table.slice(start, WRITTEN_ROWS).cast(schema)
+            writer.write_table(rows_of_group, row_group_size=WRITTEN_ROWS)
     return len(row), len(np.unique(video))
 
 

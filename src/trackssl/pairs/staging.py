@@ -10,7 +10,6 @@ import fcntl
 import hashlib
 import os
 import shutil
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +21,7 @@ from numpy.typing import NDArray
 from trackssl.errors import InputError
 from trackssl.files import whole_file
 from trackssl.pairs.store import SCHEMA_VERSION, PairShard
+from trackssl.speech import progress_line
 
 Rows = NDArray[np.int32]
 
@@ -92,7 +92,7 @@ def _alone(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            print(f"waiting for another process that copies pairs to {folder}", file=sys.stderr)
+            progress_line(f"waiting for another process that copies pairs to {folder}")
             fcntl.flock(lock, fcntl.LOCK_EX)
         for part in folder.glob(".*.arrow.*.part"):
             part.unlink()
@@ -133,7 +133,7 @@ def _check_room(folder: Path, needed: int) -> None:
             f"{_size(RESERVE_BYTES)} are kept; make room, give data.stage_to another disk, or "
             "leave it null."
         )
-    print(f"copying {_size(needed)} of pairs to {folder}", file=sys.stderr)
+    progress_line(f"copying {_size(needed)} of pairs to {folder}")
 
 
 def _size(count: int) -> str:

@@ -5,10 +5,12 @@ from typing import Annotated
 
 import typer
 
+from trackssl.speech import tell
+
 
 def register(app: typer.Typer) -> None:
     """Add this command."""
-    app.command("plan", rich_help_panel="Planning")(plan)
+    app.command("plan", rich_help_panel="A run")(plan)
 
 
 def plan(
@@ -48,7 +50,8 @@ def plan(
 
     Example: trackssl plan --configfile config/paper.yaml --out plan.csv
     """
-    from rich.console import Console
+    from rich.console import ConsoleRenderable, Group
+    from rich.text import Text
 
     from trackssl.config import Config, load_config, parse
     from trackssl.planning.limits import Machine, limits
@@ -61,13 +64,21 @@ def plan(
         run = parse(Config, run.model_dump() | {"tables": table}, "--table")
     guess = Guess(minutes_per_video, mb_per_video, success_share)
     made = make_plan(run, guess, manifest or (), directory)
-    console = Console()
-    console.print(render_footage(made), highlight=False)
-    console.print(render(made))
-    for sentence in limits(made, Machine.here(directory)):
-        console.print(f"! {sentence}", style="yellow", highlight=False)
+    warnings = list(limits(made, Machine.here(directory)))
+    shown: list[ConsoleRenderable] = [Text(render_footage(made)), render(made)]
+    shown += [Text(f"! {sentence}", style="yellow") for sentence in warnings]
     if figures:
-        console.print(render_figures(made))
+        shown.append(render_figures(made))
     if out:
         write_plan(made, out)
-        typer.echo(out)
+        shown.append(Text(str(out)))
+    tell(
+        Group(*shown),
+        run=made.run.name,
+        jobs=made.jobs,
+        core_hours=made.core_hours,
+        rules=made.rows,
+        peak_bytes=[made.peak_one_by_one, made.peak_at_most],
+        warnings=warnings,
+        out=out,
+    )

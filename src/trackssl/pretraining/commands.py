@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from trackssl.launching import is_lead, launch, launched
+from trackssl.speech import tell
 
 if TYPE_CHECKING:
     from trackssl.errors import InputError
@@ -108,7 +109,7 @@ def pretrain(
         runs.Machine(threads, device.value, config.load_settings(config.Data, data, "data")),
     )
     if is_lead():
-        typer.echo(f"{out}: loss {loss:.4f}")
+        tell(f"{out}: loss {loss:.4f}", out=out, log=log, loss=loss)
 
 
 def readapt(
@@ -154,7 +155,7 @@ def readapt(
         runs.Machine(threads, device.value, config.load_settings(config.Data, data, "data")),
     )
     if is_lead():
-        typer.echo(f"{out}: loss {loss:.4f}")
+        tell(f"{out}: loss {loss:.4f}", out=out, log=log, loss=loss)
 
 
 def embed(
@@ -189,4 +190,9 @@ def embed(
     files = embedding.image_files(images)
     on_bad = leave_out if skip_bad else None
     rows = embedding.write_features(files, encoder, out, batch_images, on_bad)
-    typer.echo(f"{rows} images, {encoder.dim} numbers each: {out}")
+    tell(
+        f"{rows} images, {encoder.dim} numbers each: {out}",
+        out=out,
+        images=rows,
+        numbers=encoder.dim,
+    )

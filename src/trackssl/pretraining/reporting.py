@@ -2,13 +2,13 @@
 
 import json
 import math
-import sys
 import time
 from pathlib import Path
 from typing import Any, Self
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from trackssl.speech import progress_console, progress_line
 
 LINE_SECONDS = 30.0
 
@@ -17,7 +17,7 @@ class StatusLine:
     """On stderr: a progress bar in a terminal, elsewhere a line each half minute and at the end."""
 
     def __init__(self, what: str, start: int, iterations: int) -> None:
-        console = Console(stderr=True)
+        console = progress_console()
         self.shown = console.is_terminal
         self.bar = Progress(
             TextColumn(what),
@@ -50,7 +50,7 @@ class StatusLine:
             return
         left = (now - self.begun) / (done - self.start) * (self.iterations - done)
         text = f"{done:,} of {self.iterations:,} iterations  {state}"
-        print(text if last else f"{text}  {duration(left)} left", file=sys.stderr, flush=True)
+        progress_line(text if last else f"{text}  {duration(left)} left")
         self.told = now
 
 

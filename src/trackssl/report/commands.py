@@ -1,12 +1,18 @@
 """Commands that name a run and write its tables."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from trackssl.errors import InputError
 from trackssl.options import NetworkSettings
+from trackssl.speech import tell
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_PANEL = "Tables"
 
 RunMark = Annotated[Path, typer.Option(help="The run's mark, results/run.json.")]
 Rows = Annotated[
@@ -20,27 +26,31 @@ VocSettings = Annotated[str | None, typer.Option(help="VOC settings: JSON or a Y
 
 def register(app: typer.Typer) -> None:
     """Add this stage's commands."""
-    app.command("start-run", rich_help_panel="Report")(start_run)
-    app.command("voc-map", rich_help_panel="Report")(voc_map)
-    app.command("voc-retrieval", rich_help_panel="Report")(voc_retrieval)
-    app.command("voc07-classification", rich_help_panel="Report")(voc07_classification)
-    app.command("nyu-normals", rich_help_panel="Report")(nyu_normals)
-    app.command("mit67-accuracy", rich_help_panel="Report")(mit67_accuracy)
-    app.command("compare-methods", rich_help_panel="Report")(compare_methods)
-    app.command("show-table", rich_help_panel="Report")(show_table)
-    app.command("publish-table", rich_help_panel="Report")(publish_table)
-    app.command("config-schema", rich_help_panel="Report")(config_schema)
+    app.command("start-run", rich_help_panel="A run")(start_run)
+    app.command("voc-map", rich_help_panel=_PANEL)(voc_map)
+    app.command("voc-retrieval", rich_help_panel=_PANEL)(voc_retrieval)
+    app.command("voc07-classification", rich_help_panel=_PANEL)(voc07_classification)
+    app.command("nyu-normals", rich_help_panel=_PANEL)(nyu_normals)
+    app.command("mit67-accuracy", rich_help_panel=_PANEL)(mit67_accuracy)
+    app.command("compare-methods", rich_help_panel=_PANEL)(compare_methods)
+    app.command("show-table", rich_help_panel=_PANEL)(show_table)
+    app.command("publish-table", rich_help_panel=_PANEL)(publish_table)
+    app.command("config-schema", rich_help_panel="A run")(config_schema)
 
 
 def start_run(
     name: Annotated[str, typer.Argument(help="The run's name, as in its config.")],
     out: Annotated[Path, typer.Option(help="JSON file to write, such as results/run.json.")],
 ) -> None:
-    """Mark a results folder as one run's: `trackssl start-run miniature --out run.json`."""
+    """Mark a results folder as one run's.
+
+    Example: trackssl start-run miniature --out results/run.json
+    """
     from trackssl import __version__
     from trackssl.files import write_json
 
     write_json(out, {"name": name, "trackssl": __version__})
+    tell(f"{out}: the run {name}", out=out, name=name)
 
 
 def voc_map(
@@ -52,7 +62,12 @@ def voc_map(
     voc: VocSettings = None,
     network: NetworkSettings = None,
 ) -> None:
-    """Write the table of detection results, one row a method and seed, ours beside the paper's."""
+    """Write the table of detection results, one row a method and seed, ours beside the paper's.
+
+    Example: trackssl voc-map --run results/run.json --index resources/voc/index.json
+    --rows '[{"method": "mine", "seed": 0, "ap": "ap.csv", "networks": ["detector.safetensors"],
+    "members": 1, "features": ""}]' --out map.csv --summary map_summary.csv
+    """
     import json
 
     from trackssl.config import Network, Voc, load_settings, parse
@@ -67,9 +82,7 @@ def voc_map(
         out,
         summary,
     )
-    typer.echo(
-        table[["method", "pairs", "rounds", "members", "seed", "mAP"]].to_string(index=False)
-    )
+    _tell_rows(out, table[["method", "pairs", "rounds", "members", "seed", "mAP"]])
 
 
 def voc_retrieval(
@@ -83,7 +96,12 @@ def voc_retrieval(
         str | None, typer.Option(help="Retrieval settings: JSON or a YAML file.")
     ] = None,
 ) -> None:
-    """Write the table of nearest windows, one row a network and seed, ours beside the paper's."""
+    """Write the table of nearest windows, one row a network and seed, ours beside the paper's.
+
+    Example: trackssl voc-retrieval --run results/run.json --rows '[{"method": "mine", "seed": 0,
+    "networks": ["ranking.safetensors"], "members": 1, "precision": "precision.csv"}]'
+    --out retrieval.csv --summary retrieval_summary.csv
+    """
     import json
 
     from trackssl.config import Network, Retrieval, Voc, load_settings, parse
@@ -98,7 +116,7 @@ def voc_retrieval(
         out,
         summary,
     )
-    typer.echo(table[["method", "pairs", "seed", *METRICS]].to_string(index=False))
+    _tell_rows(out, table[["method", "pairs", "seed", *METRICS]])
 
 
 def voc07_classification(
@@ -113,7 +131,13 @@ def voc07_classification(
         str | None, typer.Option(help="Classification settings: JSON or a YAML file.")
     ] = None,
 ) -> None:
-    """Write the table of image classification, one row a network and seed."""
+    """Write the table of image classification, one row a network and seed.
+
+    Example: trackssl voc07-classification --run results/run.json
+    --index resources/voc_images/index.json --rows '[{"method": "mine", "seed": 0,
+    "networks": ["ranking.safetensors"], "members": 1, "ap": "ap.csv", "finetuned": false}]'
+    --out classification.csv --summary classification_summary.csv
+    """
     import json
 
     from trackssl.config import Classification, Network, Voc, load_settings, parse
@@ -129,7 +153,7 @@ def voc07_classification(
         out,
         summary,
     )
-    typer.echo(table[["method", "pairs", "seed", "mAP"]].to_string(index=False))
+    _tell_rows(out, table[["method", "pairs", "seed", "mAP"]])
 
 
 def nyu_normals(
@@ -144,7 +168,12 @@ def nyu_normals(
     ] = None,
     network: NetworkSettings = None,
 ) -> None:
-    """Write the table of surface normals, one row a network and seed, ours beside the paper's."""
+    """Write the table of surface normals, one row a network and seed, ours beside the paper's.
+
+    Example: trackssl nyu-normals --run results/run.json --index resources/nyuv2/index.json
+    --rows '[{"method": "mine", "seed": 0, "networks": ["normals.safetensors"],
+    "scores": "scores.json"}]' --out normals.csv --summary normals_summary.csv
+    """
     import json
 
     from trackssl.config import Network, Normals, Nyuv2, load_settings, parse
@@ -160,7 +189,7 @@ def nyu_normals(
         out,
         summary,
     )
-    typer.echo(table[["method", "pairs", "seed", *METRICS]].to_string(index=False))
+    _tell_rows(out, table[["method", "pairs", "seed", *METRICS]])
 
 
 def mit67_accuracy(
@@ -174,7 +203,12 @@ def mit67_accuracy(
     ] = None,
     network: NetworkSettings = None,
 ) -> None:
-    """Write the table of scene classification, one row a method and seed, ours and the paper's."""
+    """Write the table of scene classification, one row a method and seed, ours and the paper's.
+
+    Example: trackssl mit67-accuracy --run results/run.json --images resources/mit67/index.json
+    --rows '[{"method": "mine", "seed": 0, "networks": ["scenes.safetensors"], "members": 1,
+    "metrics": "metrics.json"}]' --out accuracy.csv --summary accuracy_summary.csv
+    """
     import json
 
     from trackssl.config import Network, Scenes, load_settings, parse
@@ -190,7 +224,7 @@ def mit67_accuracy(
         out,
         summary,
     )
-    typer.echo(table[["method", "pairs", "seed", *METRICS]].to_string(index=False))
+    _tell_rows(out, table[["method", "pairs", "seed", *METRICS]])
 
 
 def compare_methods(
@@ -223,7 +257,7 @@ def compare_methods(
         ) from None
     found = paired_differences(results, pairs, chosen)
     write_csv(out, found, TABLE_DIGITS)
-    typer.echo(found.to_string(index=False))
+    _tell_rows(out, found)
 
 
 def show_table(
@@ -233,20 +267,26 @@ def show_table(
     ] = False,
     svg: Annotated[Path | None, typer.Option(help="Also draw it, as SVG.")] = None,
 ) -> None:
-    """Print a results table for reading: `trackssl show-table results/voc_map.csv`.
+    """Print a results table for reading.
 
     Of a run of several seeds, the paired differences that lie beside it too.
+
+    Example: trackssl show-table results/voc_map.csv
     """
-    from rich.console import Console
+    import io
+
+    from rich.console import Console, Group
 
     from trackssl.files import write_text
     from trackssl.report.terminal import render, render_differences
+    from trackssl.tables import read_csv
 
-    console = Console(record=svg is not None)
-    console.print(render(table, every_metric))
-    if differences := render_differences(table):
-        console.print(differences)
+    differences = render_differences(table)
+    shown = Group(render(table, every_metric), *([differences] if differences else []))
+    tell(shown, rows=read_csv(table))
     if svg:
+        console = Console(record=True, file=io.StringIO())
+        console.print(shown)
         write_text(svg, console.export_svg(title=f"trackssl show-table {table}"))
 
 
@@ -255,14 +295,29 @@ def publish_table(
     markdown: Annotated[Path, typer.Option(help="Markdown page to write.")],
     metrics: Annotated[Path, typer.Option(help="JSON of the headline metric to write, for DVC.")],
 ) -> None:
-    """Write a results table for readers and for `dvc metrics`, ours beside the paper's."""
+    """Write a results table for readers and for `dvc metrics`, ours beside the paper's.
+
+    Example: trackssl publish-table results/voc_map.csv --markdown voc_map.md
+    --metrics voc_map.json
+    """
     from trackssl.report.publish import publish_table
 
     publish_table(table, markdown, metrics)
+    tell(f"{markdown}\n{metrics}", markdown=markdown, metrics=metrics)
 
 
 def config_schema() -> None:
-    """Print the JSON schema of the config file, as YAML: `trackssl config-schema`."""
+    """Print the JSON schema of the config file, as YAML.
+
+    Example: trackssl config-schema
+    """
+    import yaml
+
     from trackssl import config
 
-    typer.echo(config.config_schema(), nl=False)
+    schema = config.config_schema()
+    tell(schema.rstrip("\n"), schema=yaml.safe_load(schema))
+
+
+def _tell_rows(out: Path, rows: "pd.DataFrame") -> None:
+    tell(rows.to_string(index=False), out=out, rows=rows)

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from trackssl.speech import tell
+
 IndexFile = Annotated[Path, typer.Option(help="The VOC index of fetch-voc.")]
 Proposals = Annotated[Path, typer.Option(help="Proposals of that split, Arrow.")]
 Features = Annotated[Path, typer.Option(help="Features of that split's windows.")]
@@ -12,7 +14,7 @@ Features = Annotated[Path, typer.Option(help="Features of that split's windows."
 
 def register(app: typer.Typer) -> None:
     """Add this stage's commands."""
-    app.command("retrieve", rich_help_panel="Benchmarks")(retrieve)
+    app.command("retrieve", rich_help_panel="Retrieval and classification")(retrieve)
 
 
 def retrieve(
@@ -58,7 +60,11 @@ def retrieve(
     with threadpool_limits(threads):
         table = retrieve(index, asked, known, chosen, out, sheet)
     means = overall(table)
-    typer.echo(
+    tell(
         f"{out}: {table['queries'].sum()} queries; of the 20 nearest windows "
-        f"{means['top20_by_query']:.1f} % are right, by class {means['top20_by_class']:.1f} %"
+        f"{means['top20_by_query']:.1f} % are right, by class {means['top20_by_class']:.1f} %",
+        out=out,
+        sheet=sheet,
+        queries=table["queries"].sum(),
+        **means,
     )

@@ -15,6 +15,7 @@ from trackssl.options import (
     ProgressFolder,
     Threads,
 )
+from trackssl.speech import tell
 
 if TYPE_CHECKING:
     from trackssl.scenes.evaluation import Accuracy
@@ -66,7 +67,7 @@ def classify_scenes(
     chosen = load_settings(Scenes, settings, "scenes").classifier
     with threadpool_limits(threads):
         found = classify.classify_features(read_image_index(images), train, test, chosen, out)
-    _tell(out, found)
+    _tell_accuracy(out, found)
 
 
 def finetune_scenes(
@@ -103,7 +104,7 @@ def finetune_scenes(
         out,
         progress,
     )
-    _tell(out, found)
+    _tell_accuracy(out, found)
 
 
 def scenes_baseline(
@@ -128,11 +129,14 @@ def scenes_baseline(
     with threadpool_limits(threads):
         index = read_image_index(images)
         found = classify.classify_baseline(index, baseline.value, chosen, seed, out)
-    _tell(out, found)
+    _tell_accuracy(out, found)
 
 
-def _tell(out: Path, found: "Accuracy") -> None:
-    typer.echo(
+def _tell_accuracy(out: Path, found: "Accuracy") -> None:
+    tell(
         f"{out}: accuracy {100 * found.per_class:.1f} % (mean over classes), "
-        f"{100 * found.plain:.1f} % of images"
+        f"{100 * found.plain:.1f} % of images",
+        out=out,
+        per_class=found.per_class,
+        plain=found.plain,
     )

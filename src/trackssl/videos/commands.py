@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from trackssl.speech import tell
+
 
 def register(app: typer.Typer) -> None:
     """Add this stage's commands."""
@@ -42,7 +44,7 @@ def fetch_videos(
         store,
         progress or out.with_name(f".{out.name}.progress"),
     )
-    typer.echo(f"{out}: {fetch.summary(rows)}")
+    tell(f"{out}: {fetch.summary(rows)}", out=out, videos=len(rows), failed=fetch.failures(rows))
 
 
 def video_list(
@@ -59,9 +61,13 @@ def video_list(
     from trackssl.videos.trainlist import video_list
 
     found = video_list(from_trainlist, out)
-    typer.echo(
+    tell(
         f"{out}: {found.videos} videos of {found.folders} folders in {found.lines} lines "
-        f"({found.folders - found.videos} folders do not bear an id's name)"
+        f"({found.folders - found.videos} folders do not bear an id's name)",
+        out=out,
+        videos=found.videos,
+        folders=found.folders,
+        lines=found.lines,
     )
 
 
@@ -72,8 +78,7 @@ def videos_status(
 
     Example: trackssl videos-status resources/manifests/*.parquet
     """
-    from rich.console import Console
-
     from trackssl.videos import status
 
-    Console().print(status.drawn(status.summed(manifests)))
+    sums = status.summed(manifests)
+    tell(status.drawn(sums), videos=sums.to_pylist())

@@ -84,10 +84,15 @@ def fetch_videos(
 
 def summary(rows: Sequence[Row]) -> str:
     """Such as `97 of 100 videos could be had (failed: 2 not found, 1 private)`."""
-    reasons = Counter(row.reason for row in rows if row.status == "failed")
+    reasons = failures(rows)
     failed = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
     done = len(rows) - reasons.total()
     return f"{done} of {len(rows)} videos could be had" + (f" (failed: {failed})" if failed else "")
+
+
+def failures(rows: Sequence[Row]) -> Counter[str | None]:
+    """Videos by the reason for which they could not be had."""
+    return Counter(row.reason for row in rows if row.status == "failed")
 
 
 def _share(rows: Sequence[Row]) -> float:

@@ -9,6 +9,7 @@ from typing import Self, TextIO
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from trackssl.speech import is_quiet
 from trackssl.videos.manifest import Row
 
 
@@ -23,7 +24,7 @@ class Reporting:
         self._begun = time.monotonic()
         self._ended = threading.Event()
         self._bar: Progress | None = None
-        if self._stream.isatty():
+        if self._stream.isatty() and not is_quiet():
             self._bar = Progress(
                 TextColumn("{task.description}"),
                 BarColumn(),
@@ -70,4 +71,5 @@ class Reporting:
 
     def _tell(self) -> None:
         while not self._ended.wait(self._every):
-            print(self.line(), file=self._stream, flush=True)
+            if not is_quiet():
+                print(self.line(), file=self._stream, flush=True)
