@@ -19,6 +19,7 @@ validate(config, "workflow/schemas/config.schema.yaml", set_default=False)
 include: "workflow/rules/videos.smk"
 include: "workflow/rules/mining.smk"
 include: "workflow/rules/pretraining.smk"
+include: "workflow/rules/explore.smk"
 include: "workflow/rules/detection.smk"
 include: "workflow/rules/benchmarks.smk"
 include: "workflow/rules/features.smk"
@@ -44,6 +45,7 @@ localrules:
 rule all:
     default_target: True
     input:
+        EXPLORED,
         expand(
             "results/{table}{what}.csv",
             table=RUN.result_tables,

@@ -154,3 +154,35 @@ def test_settings_come_inline_or_from_a_section_or_from_a_whole_config(tmp_path:
         load_settings(Mining, "{patch_px: 99}", "mining")
     with pytest.raises(InputError, match="cannot be read as YAML"):
         load_settings(Mining, str(tmp_path / "absent.yaml"), "mining")
+
+
+@pytest.fixture
+def own_videos() -> dict:
+    return yaml.safe_load((REPOSITORY / "config/my_videos.yaml").read_text())
+
+
+def test_the_folder_of_the_command_line_takes_the_place_of_the_files(own_videos: dict) -> None:
+    run = parse(Config, own_videos | {"videos_folder": "/else/where"}, "config")
+    assert run.videos.folder == "/else/where"
+    assert run.videos.shards == own_videos["videos"]["shards"]
+    at_home = parse(Config, own_videos | {"videos_folder": "~/Videos"}, "config")
+    assert at_home.videos.folder == str(Path.home() / "Videos")
+    assert parse(Config, own_videos, "config").videos.folder == own_videos["videos"]["folder"]
+
+
+def test_a_folder_for_drawn_videos_is_refused_with_the_config_to_name(values: dict) -> None:
+    with pytest.raises(InputError, match="name a config whose source is folder"):
+        parse(Config, values | {"videos_folder": "/my"}, "config")
+
+
+def test_own_videos_need_no_benchmark(own_videos: dict) -> None:
+    run = parse(Config, own_videos, "config")
+    assert (run.methods, run.result_tables) == ({}, [])
+
+
+def test_only_a_network_of_pairs_is_explored(own_videos: dict) -> None:
+    own_videos["networks"]["other"] = {"init": "random"}
+    for name in ("other", "nowhere"):
+        own_videos["explore"]["network"] = name
+        with pytest.raises(InputError, match=rf"explore.network: '{name}' is not a network of"):
+            parse(Config, own_videos, "config")

@@ -10,6 +10,7 @@ import trackssl.classification.commands
 import trackssl.commands
 import trackssl.datasets.commands
 import trackssl.detection.commands
+import trackssl.explore.commands
 import trackssl.mining.commands
 import trackssl.normals.commands
 import trackssl.pairs.commands
@@ -59,6 +60,7 @@ for stage in (
     trackssl.mining,
     trackssl.pairs,
     trackssl.pretraining,
+    trackssl.explore,
     trackssl.datasets,
     trackssl.detection,
     trackssl.normals,

@@ -674,6 +674,37 @@ class Retrieval(Section):
     )
 
 
+class Explore(Section):
+    """What a network learned, looked at without labels: neighbours, a map, partners found."""
+
+    network: Name | None = Field(
+        None,
+        description=(
+            "Which of `networks` is looked at, with the first of the seeds, beside the same one "
+            "before its training; null: results/explore/ is not made."
+        ),
+    )
+    layer: Literal["pool5", "fc7"] = Field(
+        "pool5",
+        description=(
+            "The feature of the neighbours and the map. pool5, as in the paper: fc7 is what the "
+            "loss sees, and with few videos it learns these by heart."
+        ),
+    )
+    held_out_share: Annotated[float, Field(ge=0, le=0.5)] = Field(
+        0.0,
+        description=(
+            "So many of the videos with pairs, rounded down, are kept out of all pre-training, so "
+            "that what is found in them tells what was learned; 0 for none."
+        ),
+    )
+    max_pairs: int = Field(
+        1_000, ge=10, description="At most so many pairs are looked at, of either kind of video."
+    )
+    queries: int = Field(12, ge=1, le=50, description="Rows of the neighbours' sheet.")
+    neighbours: int = Field(5, ge=1, le=20, description="Patches shown for each query.")
+
+
 class ClassificationFinetuning(Tuning):
     """Fine-tuning of all layers on whole images; the paper did not do it: ours."""
 
@@ -862,6 +893,12 @@ class Config(Section):
         ),
     )
     videos: Videos = Field(description=Videos.__doc__)
+    videos_folder: str | None = Field(
+        None,
+        description=(
+            "In place of videos.folder, for the command line: --config videos_folder=/your/videos"
+        ),
+    )
     mining: Mining = Field(Mining(), description=Mining.__doc__)
     network: Network = Field(Network(), description=Network.__doc__)
     image_input_px: int | None = Field(
@@ -891,15 +928,15 @@ class Config(Section):
     retrieval: Retrieval = Field(Retrieval(), description=Retrieval.__doc__)
     classification: Classification = Field(Classification(), description=Classification.__doc__)
     scenes: Scenes = Field(Scenes(), description=Scenes.__doc__)
+    explore: Explore = Field(Explore(), description=Explore.__doc__)
     networks: dict[Name, NetworkSpec] = Field(
         _PAPER_NETWORKS, description="What is trained; a network serves many methods."
     )
     methods: dict[Name, Method] = Field(_PAPER_METHODS, description="The rows of the tables.")
     tables: list[TableName] = Field(
         list(get_args(TableName)),
-        min_length=1,
         description=(
-            "What `snakemake` makes when no target is named: results/<table>.csv; "
+            "What `snakemake` makes when no target is named: results/<table>.csv; none: []; "
             "second_voc_map: results/voc_map_<year>.csv where there is a second_voc."
         ),
     )
@@ -910,6 +947,23 @@ class Config(Section):
             "table that has both."
         ),
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _folder_of_the_command_line(cls, values: Any) -> Any:
+        """`videos_folder` becomes `videos.folder`."""
+        if not isinstance(values, dict) or values.get("videos_folder") is None:
+            return values
+        folder, videos = values["videos_folder"], values.get("videos")
+        if not isinstance(folder, str) or not isinstance(videos, dict):
+            return values  # the fields themselves say what is wrong
+        source = videos.get("source", "youtube")
+        if source not in ("folder", "tar"):
+            raise ValueError(
+                f"videos_folder is given, but videos.source is '{source}'; name a config whose "
+                "source is folder: --configfile config/my_videos.yaml"
+            )
+        return values | {"videos": videos | {"folder": str(Path(folder).expanduser())}}
 
     @field_validator("world")
     @classmethod
@@ -969,6 +1023,12 @@ class Config(Section):
                         f"{section}.networks: there is no network '{name}' in networks "
                         f"(there are: {', '.join(self.networks)})"
                     )
+        looked_at = self.networks.get(self.explore.network or "")
+        if self.explore.network and (looked_at is None or looked_at.init != "pairs"):
+            raise ValueError(
+                f"explore.network: '{self.explore.network}' is not a network of init 'pairs'; name "
+                "one of those, or null"
+            )
         return self
 
     def _whole_images_fit(self) -> None:

@@ -75,6 +75,37 @@ def test_the_command_says_how_many_pairs_from_how_many_videos(tmp_path):
     assert run.output.startswith("60 pairs from 12 videos")
 
 
+def test_two_windows_of_one_frame_are_two_pairs(tmp_path):
+    boxes = [(0, 0, 9, 9), (20, 0, 9, 9), (20, 30, 9, 9)]
+    pairs = [Pair("v", 18, 48, box, box, 9, 9, 9.0, 1.0, b"a", b"b") for box in boxes]
+    write_pairs(tmp_path / "0.arrow", pairs, {}, {})
+    assert merge_pairs([tmp_path / "0.arrow"], 0, tmp_path / "sets.parquet") == (3, 1)
+    write_pairs(tmp_path / "1.arrow", pairs[1:2], {}, {})
+    with pytest.raises(InputError, match="v has two pairs that begin at frame 18"):
+        merge_pairs([tmp_path / f"{i}.arrow" for i in range(2)], 0, tmp_path / "sets.parquet")
+
+
+def test_held_out_videos_are_in_one_list_and_all_others_in_the_other(tmp_path):
+    shards = [shard(tmp_path / "0.arrow", KEYS)]
+    lists = {}
+    for held_out in (False, True):
+        merge_pairs(shards, 0, tmp_path / "list.parquet", 0.3, held_out)
+        lists[held_out] = pd.read_parquet(tmp_path / "list.parquet")
+    videos = [set(lists[held_out]["video"]) for held_out in (False, True)]
+    assert [len(names) for names in videos] == [9, 3]
+    assert not videos[0] & videos[1]
+    whole = keys_of(order(tmp_path, [KEYS]))
+    assert keys_of(lists[False]) == [key for key in whole if key[0] in videos[0]]
+    assert keys_of(lists[True]) == [key for key in whole if key[0] in videos[1]]
+
+
+def test_of_few_videos_none_is_held_out(tmp_path):
+    shards = [shard(tmp_path / "0.arrow", KEYS[:20])]
+    out = tmp_path / "list.parquet"
+    assert merge_pairs(shards, 0, out, 0.2) == (20, 4)
+    assert merge_pairs(shards, 0, out, 0.2, held_out=True) == (0, 0)
+
+
 def test_numbered_shards_are_one_word_of_the_command_line(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     app = typer.Typer()

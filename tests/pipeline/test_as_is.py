@@ -10,6 +10,8 @@ REPOSITORY = Path(__file__).parents[2]
 
 def test_a_method_without_fine_tuning_gets_its_row_from_the_ranking_weights(pipeline) -> None:
     values = yaml.safe_load((REPOSITORY / "config/my_videos.yaml").read_text())
+    values["networks"]["scratch"] = {"init": "random"}
+    values["tables"] = ["voc_map"]
     values["methods"] = {
         "my_videos": {"networks": ["my_videos"]},
         "both_pool5": {"networks": ["my_videos", "scratch"], "finetuned": False},

@@ -53,6 +53,10 @@ def study() -> dict:
     return read("config/study.yaml")
 
 
+def my_videos() -> dict:
+    return read("config/my_videos.yaml")
+
+
 def few_tables_of_named_networks() -> dict:
     """What other runs have not: features of several layers, rows of readapted networks."""
     values = miniature()
@@ -75,7 +79,13 @@ def few_tables_of_named_networks() -> dict:
 
 @pytest.mark.parametrize(
     "config",
-    [miniature, study, paper_of_7_shards_with_weights_of_others, few_tables_of_named_networks],
+    [
+        miniature,
+        study,
+        paper_of_7_shards_with_weights_of_others,
+        my_videos,
+        few_tables_of_named_networks,
+    ],
 )
 def test_the_plan_counts_the_jobs_of_every_rule_as_snakemake_does(pipeline, config) -> None:
     values = config()

@@ -78,6 +78,9 @@ def test_another_run_may_not_write_into_a_results_folder(pipeline) -> None:
 
 def test_a_new_method_in_the_config_gets_its_row_with_no_new_training(pipeline) -> None:
     values = yaml.safe_load((REPOSITORY / "config/my_videos.yaml").read_text())
+    values["networks"]["scratch"] = {"init": "random"}
+    values["tables"] = ["voc_map"]
+    values["methods"] = {name: {"networks": [name]} for name in ("scratch", "my_videos")}
     values["methods"]["both"] = {"networks": ["scratch", "my_videos"]}
     pipeline.configure(values)
     code, output = pipeline.run("--dry-run")

@@ -246,3 +246,24 @@ if torch.cuda.is_available():  # not a skip, which counts as a failure where all
         for layer in ("pool5", "fc7"):
             cpu, gpu = (embed(photos, ranking, layer, device) for device in ("cpu", "cuda"))
             assert np.abs(cpu - gpu).max() <= 1e-5 * max(1, np.abs(cpu).max())
+
+
+@pytest.mark.parametrize("layer", ["pool5", "fc7"])
+def test_before_training_a_network_is_the_one_that_its_seed_draws(
+    tmp_path: Path, layer: str
+) -> None:
+    metadata = {"format": RANKING, "settings": settings(), "seed": "7"}
+    drawn, trained = tmp_path / "drawn.safetensors", tmp_path / "trained.safetensors"
+    save_weights(drawn, RankingNetwork(0.1, PX, seed=7), metadata)
+    save_weights(trained, RankingNetwork(0.1, PX, seed=8), metadata)
+    crops = np.random.default_rng(0).integers(0, 256, (3, PX, PX, 3), np.uint8)
+    before = Encoder(trained, layer, untrained=True)(crops)
+    assert np.array_equal(before, Encoder(drawn, layer)(crops))
+    assert not np.array_equal(before, Encoder(trained, layer)(crops))
+
+
+def test_before_training_a_detector_has_features_of_the_same_shape(detector: Path) -> None:
+    crops = np.zeros((2, PX, PX, 3), np.uint8)
+    for layer in ("pool5", "fc7"):
+        shapes = {Encoder(detector, layer, untrained=u)(crops).shape for u in (False, True)}
+        assert len(shapes) == 1

@@ -44,6 +44,20 @@ IMAGE_INDEX = {
     "scenes": "resources/mit67/index.json",
     "classification": "resources/voc_images/index.json",
 }
+# What is made of the network that the config's `explore` names; see explore.smk.
+EXPLORE_FILES = [
+    f"results/explore/{name}"
+    for name in (
+        "neighbours.png",
+        "neighbours.csv",
+        "map.png",
+        "map.csv",
+        "partners.csv",
+    )
+]
+EXPLORED = EXPLORE_FILES if RUN.explore.network else []
+HELD_OUT = RUN.explore.held_out_share
+HELD_OUT_OPTIONS = f" --held-out-share {HELD_OUT:g}" if HELD_OUT else ""
 SHARDS = [f"{shard:04d}" for shard in range(RUN.videos.shards)]
 
 
@@ -216,6 +230,13 @@ def initial_weights(wildcards):
     if network.init == "caffemodel":  # no draw is in it: one file for every seed
         return f"results/pretraining/{wildcards.network}/weights.safetensors"
     return network.path or []
+
+
+def explored_weights():
+    """The network that is looked at; none where the config names none."""
+    if not RUN.explore.network:
+        return []
+    return initial_weights(Wildcards(RUN.explore.network, RUN.seeds[0]))
 
 
 def import_options(wildcards):

@@ -48,6 +48,12 @@ def merge_pairs(
     shards: Annotated[list[str], typer.Argument(help="Arrow files of pairs.")],
     out: Annotated[Path, typer.Option(help="Parquet table to write.")],
     seed: Annotated[int, typer.Option(help="Of the order.")] = 0,
+    held_out_share: Annotated[
+        float, typer.Option(min=0, max=0.5, help="So many of the videos are left out.")
+    ] = 0,
+    held_out: Annotated[
+        bool, typer.Option("--held-out", help="Take those that are left out, and no others.")
+    ] = False,
     numbered: Annotated[
         int | None,
         typer.Option(
@@ -69,7 +75,9 @@ def merge_pairs(
     if numbered is not None:
         shards = sets.numbered_shards(shards, numbered)
         provenance.note_inputs(shards)
-    pairs, videos = sets.merge_pairs([Path(shard) for shard in shards], seed, out)
+    pairs, videos = sets.merge_pairs(
+        [Path(shard) for shard in shards], seed, out, held_out_share, held_out
+    )
     tell(f"{pairs} pairs from {videos} videos: {out}", out=out, pairs=pairs, videos=videos)
 
 

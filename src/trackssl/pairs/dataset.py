@@ -92,7 +92,7 @@ class PairDataset:
         if len(row) < batch_pairs:
             raise InputError(
                 f"{list_path}: the set holds {len(row)} pairs of it, fewer than a batch of "
-                f"{batch_pairs}; lower pretraining.batch_pairs, or take a larger set."
+                f"{batch_pairs}; add videos, lower pretraining.batch_pairs, or take a larger set."
             )
         self.batch_pairs, self.input_px, self.seed = batch_pairs, input_px, seed
         self.augmentation, self.data = augmentation, data

@@ -64,6 +64,8 @@ class Graph:
         return {self.run.fixed_name(name): name for name in self.run.benchmarked(section)}
 
     def _all(self, job: Job) -> Iterator[Job]:
+        if self.run.explore.network:
+            yield Job("explore")
         for name in self.run.result_tables:
             compared = Job("compare_methods", method=name)
             yield from self._compare_methods(compared)
@@ -93,6 +95,16 @@ class Graph:
 
     def _pretrain(self, job: Job) -> Iterator[Job]:
         yield Job("merge_pairs")
+
+    def _hold_out_pairs(self, job: Job) -> Iterator[Job]:
+        yield from self._merge_pairs(job)
+
+    def _explore(self, job: Job) -> Iterator[Job]:
+        yield Job("merge_pairs")
+        if self.run.explore.held_out_share:
+            yield Job("hold_out_pairs")
+        network = self.run.explore.network or ""
+        yield Job("pretrain", network=network, seed=self.run.seeds[0])
 
     def _readapt(self, job: Job) -> Iterator[Job]:
         yield Job("merge_pairs")

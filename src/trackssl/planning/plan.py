@@ -16,8 +16,8 @@ from trackssl.planning.video_costs import wanted_pairs
 # Rules by stage, in the order of the data; a rule that stands nowhere here is of the last stage.
 STAGES = {
     "videos": ("start_run", "fetch_videos"),
-    "pairs": ("mine_patches", "track_patches", "merge_pairs"),
-    "pre-training": ("import_weights", "pretrain", "readapt"),
+    "pairs": ("mine_patches", "track_patches", "merge_pairs", "hold_out_pairs"),
+    "pre-training": ("import_weights", "pretrain", "readapt", "explore"),
     "detection": (
         "fetch_voc",
         "propose_windows",

@@ -84,6 +84,9 @@ class VideoCosts(Costing):
         work = self.speed.training(shape, patches, settings.precision, max(1, self.run.gpus))
         return self._trained(shape, work)
 
+    def _explore(self, job: Job) -> Cost:
+        return self._learning()
+
     def _import_weights(self, job: Job) -> Cost:
         return self._learning(kept=self.figures["caffemodel_bytes"])
 

@@ -2,7 +2,7 @@
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
@@ -25,6 +25,7 @@ from trackssl.images import Image, read_image
 from trackssl.networks import (
     DETECTOR,
     RANKING,
+    build_detector,
     build_ranking,
     load_convolutions,
     load_network,
@@ -38,7 +39,11 @@ Layer = Literal["pool5", "fc7"]
 DeviceName = Literal["auto", "cpu", "cuda"]
 Features = NDArray[np.float32]
 
-SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
+# The last two cannot be decoded, but are named rather than passed over: telephones write them.
+SUFFIXES = {
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".webp", ".avif", ".tif", ".tiff",
+    ".ppm", ".pgm", ".jp2", ".heic", ".heif",
+}  # fmt: skip
 BATCH_IMAGES = 64
 _GROUP_BYTES = 16 << 20  # a row group of the table
 
@@ -147,10 +152,19 @@ class Encoder:
     as patches of pairs are; for a detector it is warped as a window of the whole image, context
     and all, as its windows are. `dim` is the features' length.
 
+    `untrained`: the weights are not the file's but those its training would start from by chance
+    alone, drawn from its seed: the control that says what the training gave.
+
     Raises InputError if the file does not serve, or the device is not there.
     """
 
-    def __init__(self, weights: Path, layer: Layer, device: DeviceName = "auto") -> None:
+    def __init__(
+        self,
+        weights: Path,
+        layer: Layer,
+        device: DeviceName = "auto",
+        untrained: bool = False,
+    ) -> None:
         cuda = torch.cuda.is_available()
         if device == "cuda" and not cuda:
             raise InputError("no CUDA device is at hand; use --device cpu, or auto.")
@@ -165,6 +179,8 @@ class Encoder:
         else:
             settings = network_settings(weights, metadata)
             self.network = _ranking_network(weights, settings, layer)
+        if untrained:
+            self.network = _untrained(settings, metadata)
         self.network.to(self.device).eval()
         self.input_px = settings.input_px
         self.dim = self(np.zeros((1, self.input_px, self.input_px, 3), np.uint8)).shape[1]
@@ -203,6 +219,16 @@ def _ranking_network(weights: Path, settings: Network, layer: Layer) -> RankingH
     else:
         load_network(network, weights, RANKING)
     return network
+
+
+def _untrained(settings: Network, metadata: Mapping[str, str]) -> nn.Module:
+    """A network of the same shape and kind, with drawn weights."""
+    text = metadata.get("seed", "")
+    seed = int(text) if text.isdecimal() else 0
+    if metadata["format"] == RANKING:
+        return build_ranking(settings, seed)
+    width, side, backbone = settings.width, settings.input_px, settings.backbone
+    return build_detector("random", width, side, 1, seed=seed, backbone=backbone)
 
 
 def encode_files(

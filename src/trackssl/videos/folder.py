@@ -27,7 +27,7 @@ def items(settings: Videos) -> list[Item]:
     """
     folder = Path(settings.folder or "")
     if not folder.is_dir():
-        raise InputError(f"videos.folder: there is no folder {folder}; check the path.")
+        raise InputError(f"videos.folder: there is no folder {folder.absolute()}; check the path.")
     names = sorted(
         (path.relative_to(folder) for path in folder.rglob("*")), key=lambda name: name.parts
     )

@@ -1,0 +1,1 @@
+"""What a network learned, without labels or with few: neighbours, a map, look-alikes, a probe."""
