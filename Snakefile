@@ -37,8 +37,5 @@ localrules:
 rule all:
     default_target: True
     input:
-        expand(
-            "results/{table}{what}.csv",
-            table=RUN.result_tables,
-            what=["", "_differences"],
-        ),
+        TABLE_FILES,
+        "results/report/index.html",

@@ -43,6 +43,11 @@ IMAGE_INDEX = {
     "scenes": "resources/mit67/index.json",
     "classification": "resources/voc_images/index.json",
 }
+TABLE_FILES = [
+    f"results/{table}{what}.csv"
+    for table in RUN.result_tables
+    for what in ("", "_differences")
+]
 SHARDS = [f"{shard:04d}" for shard in range(RUN.videos.shards)]
 
 
@@ -54,6 +59,13 @@ def settings(section):
 def modules(*names):
     """Modules that a cheap rule lists as input, so that an edit of them makes its table anew."""
     return [str(Path(workflow.basedir) / "src" / "trackssl" / name) for name in names]
+
+
+def folder_modules(folder):
+    """All files of a folder of the package, for the same use."""
+    place = Path(workflow.basedir) / "src" / "trackssl" / folder
+    files = [path for path in place.rglob("*") if path.is_file()]
+    return sorted(str(path) for path in files if "__pycache__" not in path.parts)
 
 
 def any_of(names):
@@ -184,6 +196,17 @@ def initial_weights(wildcards):
     if network.init == "caffemodel":  # no draw is in it: one file for every seed
         return f"results/pretraining/{wildcards.network}/weights.safetensors"
     return network.path or []
+
+
+def unlabelled_weights():
+    """What a run without tables learned: its networks of the ranking task, for the report."""
+    if RUN.result_tables:
+        return []
+    return [
+        f"results/pretraining/{network}/seed{seed}/weights.safetensors"
+        for network in networks_of("pairs")
+        for seed in RUN.seeds
+    ]
 
 
 def import_options(wildcards):

@@ -78,7 +78,7 @@ def funnel(mined: Counter[str], tracked: Counter[str]) -> list[Step]:
     left = mined["frames_tried"]
     steps = [Step("frames tried", 0, left)]
     for key, name in (
-        ("frames_near_end", "no 30 frames follow"),
+        ("frames_near_end", "too near the end"),
         ("frames_cut", "a cut within the clip"),
         ("frames_few_points", "few interest points"),
         ("frames_still", "too little moves"),

@@ -82,8 +82,8 @@ def methods_chart(run: Run, name: str, table: pd.DataFrame, title: str) -> Chart
 
 def differences_chart(run: Run, name: str, table: pd.DataFrame, title: str) -> Chart:
     """What each step brings: differences with the same seeds, mean and spread, around zero."""
-    rows = list(table.itertuples(index=False))
-    names = [f"{row.method} − {row.than}" for row in rows]
+    rows = table.to_dict("records")
+    names = [f"{row['method']} − {row['than']}" for row in rows]
     words = metric_words(str(table["metric"].iloc[0]))
 
     def plot(figure: Figure, narrow: bool) -> None:
@@ -91,22 +91,22 @@ def differences_chart(run: Run, name: str, table: pd.DataFrame, title: str) -> C
         axes.axvline(0, color=QUIET, linewidth=1)
         reach = 0.0
         for place, row in enumerate(rows):
-            mean, spread = float(row.difference_mean), float(row.difference_std)
+            mean, spread = float(row["difference_mean"]), float(row["difference_std"])
             spread = 0.0 if pd.isna(spread) else spread
             axes.plot([0, mean], [place, place], color=ACCENT, linewidth=1, alpha=0.5)
             axes.plot([mean - spread, mean + spread], [place, place], color=ACCENT, linewidth=2.2)
             axes.plot([mean], [place], "o", color=ACCENT, markersize=8)
             _value(axes, mean + (spread if mean >= 0 else -spread), place, signed(mean), mean < 0)
             reach = max(reach, abs(mean) + spread)
-        shown = [f"{row.method}\n− {row.than}" for row in rows] if narrow else names
+        shown = [name.replace(" −", "\n−") for name in names] if narrow else names
         _frame(axes, shown, narrow)
         axes.set_xlim(*(1.3 * reach * side + 0.01 * side for side in (-1, 1)))
         axes.set_xlabel(_wrapped(f"difference in {words}", narrow))
 
     step = ROW_PX, ROW_PX + 9
-    many = len({int(row.seeds) for row in rows} - {1}) > 0
+    many = any(int(row["seeds"]) > 1 for row in rows)
     told = "; ".join(
-        f"{text}: {signed(float(row.difference_mean))}"
+        f"{text}: {signed(float(row['difference_mean']))}"
         for text, row in zip(names, rows, strict=True)
     )
     return draw(
@@ -130,8 +130,8 @@ def _row(axes: Axes, place: int, row: Row, room: float) -> None:
         axes.plot(row.values, [place] * len(row.values), "o", color=ACCENT, ms=3.5, alpha=0.7)
     axes.plot([row.mean], [place], "o", color=ACCENT, markersize=9, zorder=4)
     taken = row.paper is not None and 0 <= row.paper - row.mean < room
-    ends = (row.mean, *row.values)
-    _value(axes, min(ends) if taken else max(ends), place, number(row.mean), taken)
+    around = (row.mean, *row.values)
+    _value(axes, min(around) if taken else max(around), place, number(row.mean), taken)
     if row.paper is not None:
         face = INK if certain(row.source) else PAPER
         axes.plot([row.paper], [place], "D", color=INK, markerfacecolor=face, ms=7, mew=1.4)

@@ -54,7 +54,7 @@ def classes_table(run: Run, stem: str, title: str) -> Table | None:
     if not classes:
         return None
     means = table.groupby("method", sort=False)[classes].mean()
-    top = max(float(means.max(axis=None)), 1e-9)
+    top = max(float(means.to_numpy().max()), 1e-9)
     rows = [
         [cell(str(method)), *(_value(v, _MOST_SHADE * v / top) for v in values)]
         for method, values in zip(means.index, means.to_numpy().tolist(), strict=True)
@@ -66,18 +66,20 @@ def classes_table(run: Run, stem: str, title: str) -> Table | None:
 def differences_table(run: Run, stem: str, table: pd.DataFrame) -> Table:
     """The paired differences of a table."""
     heads = ["method", "minus", "metric", "difference", "spread", "seeds", "higher in"]
-    rows = [
-        [
-            cell(str(row.method)),
-            cell(str(row.than)),
-            cell(metric_words(str(row.metric))),
-            cell(float(row.difference_mean), signed(float(row.difference_mean))),
-            _value(float(row.difference_std)),
-            cell(int(row.seeds)),
-            cell(int(row.seeds_higher), f"{row.seeds_higher} of {row.seeds}"),
-        ]
-        for row in table.itertuples(index=False)
-    ]
+    rows = []
+    for row in table.to_dict("records"):
+        mean, higher = float(row["difference_mean"]), int(row["seeds_higher"])
+        rows.append(
+            [
+                cell(str(row["method"])),
+                cell(str(row["than"])),
+                cell(metric_words(str(row["metric"]))),
+                cell(mean, signed(mean)),
+                _value(float(row["difference_std"])),
+                cell(int(row["seeds"])),
+                cell(higher, f"{higher} of {int(row['seeds'])}"),
+            ]
+        )
     path = run.results / f"{stem}_differences.csv"
     return Table("Differences in numbers", heads, rows, "", run.link(path), folded=True)
 

@@ -61,7 +61,10 @@ def figures(run: Run, stem: str, rows: list[Row]) -> Iterator[tuple[str, str]]:
     if learnt:
         best = pick(learnt, key=lambda row: row.mean)
         yield _said(best), f"{words}: the best row that learnt from tracking, {best.method}"
-    for names, meaning in ((_FROM_LABELS, "pre-trained with labels"), (_FROM_NOTHING, "untrained")):
+    for names, meaning in (
+        (_FROM_LABELS, "pre-trained with labels"),
+        (_FROM_NOTHING, "drawn at random"),
+    ):
         if row := next((by_name[name] for name in names if name in by_name), None):
             yield _said(row), f"{words}: {meaning} before the task, {row.method}"
     yield plural(max(len(row.values) for row in rows), "seed"), "behind each row"
@@ -96,7 +99,6 @@ class History:
     commits: tuple[str, ...]
     machines: tuple[str, ...]
     versions: tuple[str, ...]
-    records: int
 
 
 def history(folder: Path) -> History | None:
@@ -104,7 +106,6 @@ def history(folder: Path) -> History | None:
     known: dict[str, set[str]] = {
         name: set() for name in ("start", "end", "commit", "machine", "version")
     }
-    read = 0
     for path in sorted(folder.rglob("*.json"))[:_MOST_RECORDS]:
         try:
             record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
@@ -112,11 +113,12 @@ def history(folder: Path) -> History | None:
                 values.add(str(record[name]))
         except (OSError, ValueError, KeyError, TypeError):
             continue
-        read += 1
-    if not read:
+    if not known["end"]:
         return None
-    rest = (tuple(sorted(known[name] - {""})) for name in ("commit", "machine", "version"))
-    return History(min(known["start"]), max(known["end"]), *rest, read)
+    commits, machines, versions = (
+        tuple(sorted(known[name] - {""})) for name in ("commit", "machine", "version")
+    )
+    return History(min(known["start"]), max(known["end"]), commits, machines, versions)
 
 
 def run_section(run: Run) -> Section:

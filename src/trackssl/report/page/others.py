@@ -1,18 +1,21 @@
 """Sections on what else was measured: neighbours, scenes, whole images, surface normals."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
 from trackssl.images import Image, read_image
-from trackssl.report.page.blocks import Chart, Section
+from trackssl.report.page.blocks import Chart, Section, Table
 from trackssl.report.page.dots import methods_chart
-from trackssl.report.page.grids import classes_table, results_table
+from trackssl.report.page.grids import classes_table, plain_table, results_table
 from trackssl.report.page.images import file_picture, picture
 from trackssl.report.page.opening import differences
 from trackssl.report.page.run import TABLES, Run, headline, per_method
-from trackssl.report.page.svg import bare, draw
-from trackssl.tables import LOWER_IS_BETTER
+from trackssl.report.page.svg import INK, bare, draw
+from trackssl.tables import LOWER_IS_BETTER, read_csv
 
 _MOST_CELLS = 14  # classes whose names and shares are written out
 _MOST_SHEETS = 2
@@ -124,9 +127,24 @@ def explore_section(run: Run) -> Section | None:
                 path, run.label, alt=alt, title=title, caption=caption, longest_px=1600, broad=True
             )
             blocks.append(found)
+    partners = run.results / "explore/partners.csv"
+    if partners.is_file():
+        blocks.append(_partners(run, partners))
     if not blocks:
         return None
     return Section("explore", "Map", "What the network holds to be alike", blocks)
+
+
+def _partners(run: Run, path: Path) -> Table:
+    found = read_csv(path)
+    heads = [str(name).replace("_", " ") for name in found.columns]
+    rows = found.to_numpy().tolist()
+    caption = (
+        "Of the patches, in percent: how many have the patch they were tracked to among their 1, 5 "
+        "and 20 nearest, and how many would by chance."
+    )
+    table = plain_table("Does a patch find its partner?", heads, rows, caption)
+    return replace(table, link=run.link(path))
 
 
 def whole_rows(sheet: Image) -> Image:
@@ -179,12 +197,11 @@ def _confusion(run: Run, counts: pd.DataFrame, method: str) -> Chart:
         if small:
             for (row, column), share in np.ndenumerate(shares):
                 if share >= 0.005:
-                    colour = "white" if share > 0.5 else None
+                    colour = "white" if share > 0.5 else INK
                     text = f"{100 * share:.0f}"
-                    more = {"color": colour} if colour else {}
                     axes.text(
                         column, row, text, ha="center", va="center",
-                        size=8 if narrow else 11, **more,
+                        size=8 if narrow else 11, color=colour,
                     )  # fmt: skip
         axes.set_anchor("NW")
         bare(axes)

@@ -52,8 +52,7 @@ class Looked:
         """Numbers of pairs, drawn at random by a key, in their order."""
         rng = generator("report", *key)
         many = len(self)
-        chosen = rng.choice(many, min(most, many), replace=False) if many else []
-        return sorted(int(i) for i in chosen)
+        return sorted(rng.choice(many, min(most, many), replace=False).tolist()) if many else []
 
 
 def _scores(shard: PairShard) -> NDArray[np.float32]:
@@ -73,11 +72,13 @@ def pair_blocks(run: Run) -> list[object]:
     of = f"of the {count(len(looked))} pairs that were looked at"
     if len(looked.shards) < len(run.shards):
         of += f", in {len(looked.shards)} of {len(run.shards)} shards"
+    first = looked.pair(0)
+    apart = first.last_frame - first.first_frame
     return [
         _sheet(
             run, looked, looked.drawn(SHOWN, "pairs"),
             "Pairs drawn at random",
-            f"Each pair is a patch and, 30 frames later, the patch it was tracked to; "
+            f"Each pair is a patch and the patch it was tracked to, {apart} frames later; "
             f"drawn {of}, so this is what pre-training sees. Below: the track's score.",
         ),
         _score_chart(run, scores),
@@ -100,7 +101,7 @@ def _sheet(run: Run, looked: Looked, chosen: Sequence[int], title: str, caption:
         pair = looked.pair(index)
         uris = [_patch(jpeg, f"a patch of {pair.video}") for jpeg in _both(pair)]
         tiles.append(Tile(uris, pair.video, number(pair.track_score)))
-    alt = f"{len(tiles)} pairs of patches cut from videos, each the same thing 30 frames apart."
+    alt = f"{len(tiles)} pairs of patches cut from videos, each the same thing at two moments."
     return Tiles(tiles, alt, title, caption, run.label)
 
 

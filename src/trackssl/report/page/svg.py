@@ -8,6 +8,7 @@ import io
 import itertools
 import re
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -24,7 +25,7 @@ WIDE_PX, NARROW_PX = 960, 343
 _VARIABLES = {INK: "ink", QUIET: "quiet", GRID: "grid", PAPER: "paper"} | {
     colour: f"line{number}" for number, colour in enumerate(LINES, start=1)
 }
-_SETTINGS = {
+_SETTINGS: dict[str, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "trackssl",
     "svg.image_inline": True,
@@ -87,7 +88,7 @@ def draw(
 
 def _svg(name: str, plot: Plot, narrow: bool, size: tuple[float, float], label: str) -> str:
     height = size[1] + (_LABEL_PX if label else 0)
-    with matplotlib.rc_context(_SETTINGS):
+    with matplotlib.rc_context(_SETTINGS):  # type: ignore[arg-type]
         figure = Figure((size[0] / 72, height / 72), dpi=72, layout="constrained")
         plot(figure, narrow)
         if label:

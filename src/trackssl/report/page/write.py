@@ -83,17 +83,13 @@ def _paper_section(run: Run) -> Section | None:
     values = values[values["table"].isin(run.tables)]
     if values.empty:
         return None
-    rows = [
-        [
-            TABLES[row.table],
-            row.method,
-            metric_words(row.metric),
-            float(row.value),
-            certainty(row.source),
-            row.source,
-        ]
-        for row in values.itertuples(index=False)
-    ]
+    rows: list[list[object]] = []
+    for row in values.to_dict("records"):
+        metric, source = metric_words(str(row["metric"])), str(row["source"])
+        value = float(row["value"])
+        rows.append(
+            [TABLES[row["table"]], str(row["method"]), metric, value, certainty(source), source]
+        )
     heads = ["benchmark", "row", "metric", "value", "certainty", "source"]
     caption = (
         "stated: in a source that was read. unconfirmed: recalled by readers of the paper, and "
