@@ -29,7 +29,8 @@ def detection_section(run: Run) -> Section:
         shown = chosen_methods(run.tables[stem])
         if chart := _curves(run, stem, year, shown):
             blocks.append(chart)
-        blocks += find_blocks(run, year, best_method(run.tables[stem]))
+        best = best_method(run.tables[stem])
+        blocks += find_blocks(run, year, best, method_folder(run, year, best))
     if not blocks:
         return Section(
             "detection", "Detection", title, absent="Detection was not part of this run."

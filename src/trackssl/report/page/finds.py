@@ -1,7 +1,7 @@
 """Detections as pictures: of each class the surest right one and the surest wrong one."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -36,53 +36,56 @@ class Find:
     lies_on: str  # the object that it overlaps most, of any class; "" for background
 
 
-def find_blocks(run: Run, year: str, method: str) -> list[object]:
-    """The pictures of a method's first seed; a sentence where the images are no longer there."""
-    from trackssl.report.page.detecting import method_folder
-
-    folder = method_folder(run, year, method)
+def find_blocks(run: Run, year: str, method: str, folder: Path | None) -> list[object]:
+    """The pictures of a method's detections in its folder; a sentence where images are gone."""
     path = run.folder / f"resources/voc{year}/index.json"
     if folder is None or not (folder / "detections").is_dir() or not path.is_file():
         return []
-    index = read_index(path)
-    split = str(run.tables[f"voc_map{year}"].iloc[0]["split"])
     try:
+        index = _seen_from(run, read_index(path))
+        split = str(run.tables[f"voc_map{year}"].iloc[0]["split"])
         finds = [
-            list(of_class(run, index, split, name, file))
+            one
             for name, file in sorted(detection_files(folder / "detections", split).items())
+            for one in of_class(index, split, name, file)
+        ]
+        return [
+            _sheet(run, index, method, right, [one for one in finds if one.right == right])
+            for right in (True, False)
         ]
     except InputError as error:
         return [Text(f"Detections are not drawn: {error}")]
-    best = [one for found in finds for one in found if one.right][:MOST_CLASSES]
-    worst = [one for found in finds for one in found if not one.right][:MOST_CLASSES]
-    kinds = (
-        (best, "Right and surest", "the detection with the highest score that is right"),
-        (worst, "Wrong and surest", "the detection with the highest score that is wrong"),
+
+
+def _sheet(run: Run, index: VocIndex, method: str, right: bool, finds: Sequence[Find]) -> Tiles:
+    shown = finds[:MOST_CLASSES]
+    kind = "right" if right else "wrong"
+    return Tiles(
+        [_tile(index, one) for one in shown],
+        f"{len(shown)} images, each with one detection of {method} in a thick frame and the "
+        "objects of its class in thin white ones.",
+        f"{kind.capitalize()} and surest, {method}",
+        f"Of each class the detection with the highest score that is {kind}: the thick blue frame; "
+        "thin white frames are the objects of that class. Right means an overlap (IoU) of .5 or "
+        "more with an object not found before.",
+        run.label,
+        200,
     )
-    return [
-        Tiles(
-            [_tile(run, index, one) for one in found],
-            f"{len(found)} images, each with one detection of {method} in a thick frame and the "
-            "objects of its class in thin white ones.",
-            f"{title}, {method}",
-            f"Of each class {words}: the thick blue frame; thin white frames are the objects of "
-            "that class. Right means an overlap (IoU) of .5 with an object not found before.",
-            run.label,
-            200,
-        )
-        for found, title, words in kinds
-        if found
-    ]
 
 
-def of_class(run: Run, index: VocIndex, split: str, name: str, file: Path) -> Iterator[Find]:
+def _seen_from(run: Run, index: VocIndex) -> VocIndex:
+    """The index, whose devkit's path is relative to the run's folder."""
+    return replace(index, devkit=replace(index.devkit, folder=run.folder / index.devkit.folder))
+
+
+def of_class(index: VocIndex, split: str, name: str, file: Path) -> Iterator[Find]:
     """Of one class's detections the surest right one and the surest wrong one, as far as found."""
     images = index.images(split)
     found = read_detections(file, {image: place for place, image in enumerate(images)})
     wanted, taken = {True, False}, set()
     for number_ in np.argsort(-found.scores, kind="stable")[:_LOOKED]:
         image, box = images[found.images[number_]], found.boxes[number_]
-        truth = _devkit(run, index).annotation(image)
+        truth = index.devkit.annotation(image)
         one, place = _judged(name, image, box, truth)
         if one is None:
             continue  # of a difficult object: it counts neither way
@@ -114,15 +117,8 @@ def _judged(
     return Find(name, image, box, overlap >= 0.5, overlap, lies_on), place
 
 
-def _devkit(run: Run, index: VocIndex):  # type: ignore[no-untyped-def]
-    """The devkit, whose path is seen from the run's folder."""
-    from dataclasses import replace
-
-    return replace(index.devkit, folder=run.folder / index.devkit.folder)
-
-
-def _tile(run: Run, index: VocIndex, one: Find) -> Tile:
-    devkit = _devkit(run, index)
+def _tile(index: VocIndex, one: Find) -> Tile:
+    devkit = index.devkit
     image, truth = read_image(devkit.image_path(one.image)), devkit.annotation(one.image)
     own = [box for box, label in zip(truth.boxes, truth.classes, strict=True) if label == one.name]
     drawn = drawn_find(image, one.box, np.array(own).reshape(-1, 4))

@@ -118,7 +118,7 @@ def _themed(text: str, name: str) -> str:
         text = text.replace(f'"{one}"', f'"{name}-{one}"').replace(f"#{one}", f"#{name}-{one}")
     for colour, variable in _VARIABLES.items():
         text = text.replace(colour, f"var(--{variable})")
-    text = re.sub(r"font: ([^;\"]*?px) [^;\"]*", r"font: \1 var(--sans)", text)
+    text = re.sub(r"'DejaVu Sans'[^;\"]*", "var(--sans)", text)
     return re.sub(r"\n\s*", "\n", text)
 
 
