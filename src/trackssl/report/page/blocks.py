@@ -52,6 +52,7 @@ class Picture:
     caption: str = ""
     label: str = ""
     broad: bool = False
+    link: str = ""
     kind: str = "picture"
 
 
@@ -103,7 +104,7 @@ class Table:
 class Section:
     """A part of the page under a heading, `short` in the list of parts.
 
-    `absent` says why nothing is shown, where that is so.
+    `absent` says why there is nothing to show, where that is so: the sentence takes its place.
     """
 
     id: str

@@ -23,7 +23,7 @@ def results_table(run: Run, stem: str, title: str) -> Table:
     heads = ["method"]
     for metric in shown:
         heads += [metric_words(metric), "spread"] if several else [metric_words(metric)]
-    heads += ["the paper's", "certainty", "pairs", "rounds", "networks", "seeds", "source"]
+    heads += ["the paper's", "certainty", "pairs", "rounds", "networks", "source"]
     rows = []
     for method, group in table.groupby("method", sort=False):
         first = group.iloc[0]
@@ -35,7 +35,7 @@ def results_table(run: Run, stem: str, title: str) -> Table:
         source = "" if pd.isna(first["paper_source"]) else str(first["paper_source"])
         cells += [_value(first["paper_value"]), cell(certainty(source))]
         cells += [_count(first[name]) for name in ("pairs", "rounds", "members")]
-        cells += [cell(int(group["seed"].nunique())), cell(source)]
+        cells.append(cell(source.removeprefix("unconfirmed: ")))
         rows.append(cells)
     lower = " Of angles lower is better." if metrics[0] in LOWER_IS_BETTER else ""
     protocols = sorted({str(text) for text in table["protocol"]}, key=len)

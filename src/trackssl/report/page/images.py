@@ -44,6 +44,7 @@ def picture(
     caption: str = "",
     longest_px: int = 1200,
     broad: bool = False,
+    link: str = "",
 ) -> Picture:
     """An image for the page, with the run's label on a strip at its foot."""
     image = shrunk(image, longest_px)
@@ -53,7 +54,7 @@ def picture(
         )
         write_text_on(image, (4, image.shape[0] - 7), label, _INK, _TEXT_PX)
     height, width = image.shape[:2]
-    return Picture(webp_uri(image), width, height, alt, title, caption, broad=broad)
+    return Picture(webp_uri(image), width, height, alt, title, caption, "", broad, link)
 
 
 def file_picture(path: Path, label: str, **more: object) -> Picture:

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
+from trackssl.pairs.store import PairShard
 from trackssl.report.page.blocks import Cell, Facts, Figures, Section, Text
 from trackssl.report.page.dots import Row, differences_chart, methods_chart, rows_of
 from trackssl.report.page.grids import differences_table, plain_table, results_table
@@ -19,17 +20,14 @@ from trackssl.tables import LOWER_IS_BETTER, read_csv
 
 _MOST_RECORDS = 5_000  # of provenance, that are read for commits, machines and times
 _FROM_LABELS = ("imagenet", "imagenet_torchvision")
-_FROM_NOTHING = ("scratch", "random")
+_FROM_NOTHING = ("scratch", "from random weights")
 
 
 def headline_section(run: Run) -> Section:
     """Detection, or else the first table: its figures, the chart and what each step brings."""
-    title = "How close does tracking come to labels?"
     if not run.tables:
-        return Section("headline", "Headline", title, absent=(
-            "This run made no table: it has no labelled data, or its config names none. What it "
-            "learnt is shown below by its filters, its units and what they answer to."
-        ))  # fmt: skip
+        return unlabelled_section(run)
+    title = "How close does tracking come to labels?"
     stem, table = next(iter(run.tables.items()))
     rows = rows_of(table)
     blocks: list[object] = [Figures(list(figures(run, stem, rows)))]
@@ -39,6 +37,20 @@ def headline_section(run: Run) -> Section:
     blocks.append(results_table(run, stem, "In numbers, beside the paper's"))
     blocks += differences(run, stem)
     return Section("headline", "Headline", title, blocks)
+
+
+def unlabelled_section(run: Run) -> Section:
+    """Of a run without tables: what it saw, in numbers."""
+    pairs = sum(len(PairShard(path)) for path in run.shards)
+    rows = [(count(pairs), "pairs of patches that tracking found in the videos")]
+    if network := run.main_network:
+        seeds = plural(len(run.networks[network]), "seed")
+        rows.append((network, f"the network that learnt from them, {seeds}"))
+    text = Text(
+        "There is no table: the run's config names none, or it has no labelled data. What was "
+        "learnt is shown by the network's filters, its units, and what it holds to be alike."
+    )
+    return Section("headline", "Headline", "Learnt without labels", [Figures(rows), text])
 
 
 def differences(run: Run, stem: str) -> list[object]:
@@ -63,10 +75,10 @@ def figures(run: Run, stem: str, rows: list[Row]) -> Iterator[tuple[str, str]]:
         yield _said(best), f"{words}: the best row that learnt from tracking, {best.method}"
     for names, meaning in (
         (_FROM_LABELS, "pre-trained with labels"),
-        (_FROM_NOTHING, "drawn at random"),
+        (_FROM_NOTHING, "from random weights"),
     ):
         if row := next((by_name[name] for name in names if name in by_name), None):
-            yield _said(row), f"{words}: {meaning} before the task, {row.method}"
+            yield _said(row), f"{words}: {meaning}, {row.method}"
     yield plural(max(len(row.values) for row in rows), "seed"), "behind each row"
 
 
@@ -156,7 +168,11 @@ def _made_facts(run: Run) -> Iterator[tuple[str, str]]:
     if told is None:
         yield "Commit, time, machine", "not recorded: there is no provenance/ beside the results"
         return
-    yield "Commit", ", ".join(told.commits) or "unknown: the code lay in no checkout"
+    yield (
+        "Commit",
+        ", ".join(commit[:12] + commit[40:] for commit in told.commits)
+        or "unknown: the code lay in no checkout",
+    )
     yield "trackssl", ", ".join(told.versions)
     start, end = datetime.fromisoformat(told.start), datetime.fromisoformat(told.end)
     wall = duration((end - start).total_seconds())

@@ -21,6 +21,21 @@ _MOST_CELLS = 14  # classes whose names and shares are written out
 _MOST_SHEETS = 2
 _MOST_ROWS_PX = 800  # of the pictures of normals
 
+_EXPLORED = (  # file, title, what is seen, caption
+    (
+        "neighbours",
+        "Patches and their nearest ones",
+        "A row a patch: it stands left, the patches most like it to the right.",
+        "Patches of the run's own videos and those that the network holds to be most alike.",
+    ),
+    (
+        "map",
+        "A map of the patches",
+        "Patches laid out so that those alike lie near each other.",
+        "Near patches have like features; the map's axes mean nothing by themselves.",
+    ),
+)
+
 
 def retrieval_section(run: Run) -> Section:
     """The table, and the sheets of an untrained and of the best network."""
@@ -107,24 +122,19 @@ def normals_section(run: Run) -> Section:
 def explore_section(run: Run) -> Section | None:
     """Neighbours and a map of the run's own patches, where they were made."""
     blocks: list[object] = []
-    for stem, title, alt, caption in (
-        (
-            "neighbours",
-            "Patches and their nearest ones",
-            "A row a patch: it stands left, the patches most like it to the right.",
-            "Patches of the run's own videos and those that the network holds to be most alike.",
-        ),
-        (
-            "map",
-            "A map of the patches",
-            "Patches laid out so that those alike lie near each other.",
-            "Near patches have like features; the map's axes mean nothing by themselves.",
-        ),
-    ):
+    for stem, title, alt, caption in _EXPLORED:
         path = run.results / f"explore/{stem}.png"
+        table = path.with_suffix(".csv")
         if path.is_file():
             found = file_picture(
-                path, run.label, alt=alt, title=title, caption=caption, longest_px=1600, broad=True
+                path,
+                run.label,
+                alt=alt,
+                title=title,
+                caption=caption,
+                longest_px=1600,
+                broad=True,
+                link=run.link(table) if table.is_file() else "",
             )
             blocks.append(found)
     partners = run.results / "explore/partners.csv"

@@ -81,7 +81,7 @@ class Run:
             return ""
         if self.drawn:
             return f"{self.name}: a drawn world, not comparable with the paper"
-        return f"{self.name}: not comparable with the paper" if self.tables else self.name
+        return f"{self.name}: not comparable with the paper" if self.tables else ""
 
     @cached_property
     def networks(self) -> dict[str, list[int]]:

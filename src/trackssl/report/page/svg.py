@@ -113,9 +113,16 @@ def _themed(text: str, name: str) -> str:
         count=1,
     )
     used = set(re.findall(r'(?:url\(#|href="#)([^)"]+)', text))
-    text = re.sub(r' id="([^"]*)"', lambda m: m[0] if m[1] in used else "", text)
-    for one in used:
-        text = text.replace(f'"{one}"', f'"{name}-{one}"').replace(f"#{one}", f"#{name}-{one}")
+    numbered: dict[str, str] = {}  # matplotlib's own change from run to run
+
+    def renamed(found: re.Match[str]) -> str:
+        if found[2] not in used:
+            return ""
+        numbered.setdefault(found[2], f"{name}-{len(numbered)}")
+        return found[1] + numbered[found[2]] + found[3]
+
+    text = re.sub(r'( id=")([^"]*)(")', renamed, text)
+    text = re.sub(r'(url\(#|href="#)([^)"]+)()', renamed, text)
     for colour, variable in _VARIABLES.items():
         text = text.replace(colour, f"var(--{variable})")
     text = re.sub(r"'DejaVu Sans'[^;\"]*", "var(--sans)", text)

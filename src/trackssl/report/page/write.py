@@ -12,7 +12,7 @@ from markupsafe import Markup
 from trackssl import __version__
 from trackssl.config import Config
 from trackssl.files import write_text
-from trackssl.report.page.blocks import Section
+from trackssl.report.page.blocks import Section, Text
 from trackssl.report.page.data import mining_section, videos_section
 from trackssl.report.page.detecting import detection_section
 from trackssl.report.page.grids import plain_table
@@ -49,8 +49,13 @@ def write_page(folder: Path, config: Config | None, out: Path) -> int:
     Raises InputError for a folder that is no run's, or a file of it that is damaged.
     """
     run = Run(folder, config, out)
-    found = [make(run) for make in SECTIONS] + [_paper_section(run)]
-    text = _render(run, [section for section in found if section])
+    made = [make(run) for make in SECTIONS] + [_paper_section(run)]
+    shown = [section for section in made if section and not section.absent]
+    absent = [section for section in made if section and section.absent]
+    if absent:
+        sentences = [Text(section.absent) for section in absent]
+        shown.append(Section("absent", "Not run", "What was not run", sentences))
+    text = _render(run, shown)
     write_text(out, text)
     return len(text.encode())
 
