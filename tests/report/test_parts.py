@@ -93,9 +93,12 @@ def test_a_log_that_is_cut_short_is_read_up_to_there(small_run):
     assert log.warnings == ["the features have collapsed"]
 
 
-def test_records_that_are_damaged_are_passed_over(small_run, tmp_path):
+def test_records_that_are_damaged_or_of_a_page_are_passed_over(small_run, tmp_path):
     (tmp_path / "a.json").write_text("{")
     (tmp_path / "b.json").write_text('{"start": 1}')
+    own = tmp_path / "results/report/index.html.json"
+    own.parent.mkdir(parents=True)
+    own.write_text((small_run.folder / "provenance/results/run.json.json").read_text())
     assert history(tmp_path) is None
     told = history(small_run.folder / "provenance")
     assert told is not None and told.commits == ("c0ffee",)

@@ -118,7 +118,9 @@ def history(folder: Path) -> History | None:
     known: dict[str, set[str]] = {
         name: set() for name in ("start", "end", "commit", "machine", "version")
     }
-    for path in sorted(folder.rglob("*.json"))[:_MOST_RECORDS]:
+    own = folder / "results/report"  # an earlier page is no part of the run
+    paths = [path for path in sorted(folder.rglob("*.json")) if own not in path.parents]
+    for path in paths[:_MOST_RECORDS]:
         try:
             record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
             for name, values in known.items():
