@@ -45,9 +45,5 @@ localrules:
 rule all:
     default_target: True
     input:
-        EXPLORED,
-        expand(
-            "results/{table}{what}.csv",
-            table=RUN.result_tables,
-            what=["", "_differences"],
-        ),
+        TABLE_FILES,
+        "results/report/index.html",

@@ -1,5 +1,7 @@
 """All tables but detection's by their rules, on tiny drawn data and a network as it was drawn."""
 
+import zipfile
+
 import pandas as pd
 import pytest
 
@@ -71,5 +73,12 @@ def test_every_other_table_comes_from_its_rules(pipeline, world) -> None:
     assert (
         pipeline.folder / "results/normals/methods/scratch/seed0/test.png"
     ).stat().st_size > 1000
+    page = (pipeline.folder / "results/report/index.html").read_text()
+    assert all(f"{name}.csv" in page for name in ROWS)
     code, output = pipeline.run()
     assert "Nothing to be done" in output
+    code, output = pipeline.run("--report", "report.zip")
+    assert code == 0, output
+    told = zipfile.ZipFile(pipeline.folder / "report.zip").namelist()
+    assert any(name.endswith("index.html") for name in told)
+    assert output.count("Adding ") >= 15, "tables, pictures and logs are in Snakemake's own report"

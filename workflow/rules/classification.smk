@@ -110,8 +110,18 @@ rule voc07_classification:
             "tables.py",
         ),
     output:
-        table="results/voc07_classification.csv",
-        summary="results/voc07_classification_summary.csv",
+        table=report(
+            "results/voc07_classification.csv",
+            caption="../report/voc07_classification.rst",
+            category="Tables",
+            labels={"benchmark": "image classification", "values": "each seed"},
+        ),
+        summary=report(
+            "results/voc07_classification_summary.csv",
+            caption="../report/summary.rst",
+            category="Tables",
+            labels={"benchmark": "image classification", "values": "mean and spread"},
+        ),
     log:
         "logs/voc07_classification.log",
     conda:

@@ -58,6 +58,11 @@ EXPLORE_FILES = [
 EXPLORED = EXPLORE_FILES if RUN.explore.network else []
 HELD_OUT = RUN.explore.held_out_share
 HELD_OUT_OPTIONS = f" --held-out-share {HELD_OUT:g}" if HELD_OUT else ""
+TABLE_FILES = [
+    f"results/{table}{what}.csv"
+    for table in RUN.result_tables
+    for what in ("", "_differences")
+]
 SHARDS = [f"{shard:04d}" for shard in range(RUN.videos.shards)]
 
 
@@ -100,6 +105,14 @@ def modules(*names):
     lie in no storage that a profile may name."""
     package = Path(workflow.basedir) / "src" / "trackssl"
     return [local(str(package / name)) for name in names]
+
+
+def folder_modules(folder):
+    """All files of a folder of the package, for the same use."""
+    place = Path(workflow.basedir) / "src" / "trackssl" / folder
+    files = [path for path in place.rglob("*") if path.is_file()]
+    paths = sorted(str(path) for path in files if "__pycache__" not in path.parts)
+    return [local(path) for path in paths]
 
 
 def any_of(names):
@@ -237,6 +250,17 @@ def explored_weights():
     if not RUN.explore.network:
         return []
     return initial_weights(Wildcards(RUN.explore.network, RUN.seeds[0]))
+
+
+def unlabelled_weights():
+    """What a run without tables learned: its networks of the ranking task, for the report."""
+    if RUN.result_tables:
+        return []
+    return [
+        f"results/pretraining/{network}/seed{seed}/weights.safetensors"
+        for network in networks_of("pairs")
+        for seed in RUN.seeds
+    ]
 
 
 def import_options(wildcards):

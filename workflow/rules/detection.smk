@@ -61,7 +61,12 @@ rule finetune_detector:
         weights=initial_weights,
     output:
         weights="results/detection{year}/networks/{network}/seed{seed}/weights.safetensors",
-        log="results/detection{year}/networks/{network}/seed{seed}/log.jsonl",
+        log=report(
+            "results/detection{year}/networks/{network}/seed{seed}/log.jsonl",
+            caption="../report/finetuning_log.rst",
+            category="Training logs",
+            labels={"training": "detection", "network": "{network}", "seed": "{seed}"},
+        ),
     log:
         "logs/finetune_detector{year}/{network}_seed{seed}.log",
     benchmark:

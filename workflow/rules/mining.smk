@@ -6,7 +6,12 @@ rule mine_patches:
         manifest="resources/manifests/{shard}.parquet",
     output:
         patches="results/patches/{shard}.parquet",
-        summary="results/patches/{shard}.json",
+        summary=report(
+            "results/patches/{shard}.json",
+            caption="../report/patches.rst",
+            category="Mining",
+            labels={"what": "windows and rejected frames", "shard": "{shard}"},
+        ),
     log:
         "logs/mine_patches/{shard}.log",
     benchmark:
@@ -34,7 +39,12 @@ rule track_patches:
         patches="results/patches/{shard}.parquet",
     output:
         pairs="results/pairs/{shard}.arrow",
-        summary="results/pairs/{shard}.json",
+        summary=report(
+            "results/pairs/{shard}.json",
+            caption="../report/pairs.rst",
+            category="Mining",
+            labels={"what": "pairs and lost tracks", "shard": "{shard}"},
+        ),
     log:
         "logs/track_patches/{shard}.log",
     benchmark:

@@ -57,7 +57,16 @@ rule train_normals:
         weights=initial_weights,
     output:
         weights="results/normals/networks/{network}/seed{seed}/weights.safetensors",
-        log="results/normals/networks/{network}/seed{seed}/log.jsonl",
+        log=report(
+            "results/normals/networks/{network}/seed{seed}/log.jsonl",
+            caption="../report/finetuning_log.rst",
+            category="Training logs",
+            labels={
+                "training": "surface normals",
+                "network": "{network}",
+                "seed": "{seed}",
+            },
+        ),
     log:
         "logs/train_normals/{network}_seed{seed}.log",
     benchmark:
@@ -90,7 +99,16 @@ rule predict_normals:
         weights=normals_weights,
     output:
         normals="results/normals/methods/{normals_method}/seed{seed}/test.npy",
-        pictures="results/normals/methods/{normals_method}/seed{seed}/test.png",
+        pictures=report(
+            "results/normals/methods/{normals_method}/seed{seed}/test.png",
+            caption="../report/normals.rst",
+            category="Pictures",
+            labels={
+                "picture": "surface normals",
+                "method": "{normals_method}",
+                "seed": "{seed}",
+            },
+        ),
     log:
         "logs/predict_normals/{normals_method}_seed{seed}.log",
     benchmark:
@@ -151,8 +169,18 @@ rule nyu_normals:
             "tables.py",
         ),
     output:
-        table="results/nyu_normals.csv",
-        summary="results/nyu_normals_summary.csv",
+        table=report(
+            "results/nyu_normals.csv",
+            caption="../report/nyu_normals.rst",
+            category="Tables",
+            labels={"benchmark": "surface normals", "values": "each seed"},
+        ),
+        summary=report(
+            "results/nyu_normals_summary.csv",
+            caption="../report/summary.rst",
+            category="Tables",
+            labels={"benchmark": "surface normals", "values": "mean and spread"},
+        ),
     log:
         "logs/nyu_normals.log",
     conda:

@@ -8,7 +8,12 @@ rule pretrain:
         pairs=expand("results/pairs/{shard}.arrow", shard=SHARDS),
     output:
         weights="results/pretraining/{network}/seed{seed}/weights.safetensors",
-        log="results/pretraining/{network}/seed{seed}/log.jsonl",
+        log=report(
+            "results/pretraining/{network}/seed{seed}/log.jsonl",
+            caption="../report/pretraining_log.rst",
+            category="Training logs",
+            labels={"training": "ranking", "network": "{network}", "seed": "{seed}"},
+        ),
     log:
         "logs/pretrain/{network}_seed{seed}.log",
     benchmark:
@@ -54,7 +59,16 @@ rule readapt:
         weights=readapted_weights,
     output:
         weights="results/pretraining{year}/{network}/seed{seed}/weights.safetensors",
-        log="results/pretraining{year}/{network}/seed{seed}/log.jsonl",
+        log=report(
+            "results/pretraining{year}/{network}/seed{seed}/log.jsonl",
+            caption="../report/pretraining_log.rst",
+            category="Training logs",
+            labels={
+                "training": "ranking again",
+                "network": "{network}",
+                "seed": "{seed}",
+            },
+        ),
     log:
         "logs/readapt{year}/{network}_seed{seed}.log",
     benchmark:

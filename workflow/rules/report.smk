@@ -1,4 +1,4 @@
-# Results of all methods -> the tables.
+# Results of all methods -> the tables; all that a run made -> its page.
 
 
 rule voc_map:
@@ -16,8 +16,18 @@ rule voc_map:
             "tables.py",
         ),
     output:
-        table="results/voc_map{year}.csv",
-        summary="results/voc_map{year}_summary.csv",
+        table=report(
+            "results/voc_map{year}.csv",
+            caption="../report/voc_map.rst",
+            category="Tables",
+            labels={"benchmark": "detection{year}", "values": "each seed"},
+        ),
+        summary=report(
+            "results/voc_map{year}_summary.csv",
+            caption="../report/summary.rst",
+            category="Tables",
+            labels={"benchmark": "detection{year}", "values": "mean and spread"},
+        ),
     log:
         "logs/voc_map{year}.log",
     conda:
@@ -43,7 +53,12 @@ rule compare_methods:
         table="results/{table}.csv",
         code=modules("tables.py"),
     output:
-        differences="results/{table}_differences.csv",
+        differences=report(
+            "results/{table}_differences.csv",
+            caption="../report/differences.rst",
+            category="Tables",
+            labels={"benchmark": "{table}", "values": "differences"},
+        ),
     log:
         "logs/compare_methods/{table}.log",
     conda:
@@ -60,3 +75,35 @@ rule compare_methods:
     shell:
         "trackssl compare-methods {input.table:q} --comparisons {params.comparisons:q}"
         " --out {output.differences:q} > {log:q} 2>&1"
+
+
+rule report:
+    input:
+        run="results/run.json",
+        tables=TABLE_FILES,
+        explored=EXPLORED,
+        weights=unlabelled_weights(),
+        code=folder_modules("report/page") + modules("report/paper_values.csv"),
+    output:
+        page=report(
+            "results/report/index.html",
+            caption="../report/page.rst",
+            category="Report",
+            labels={"result": "the whole run on one page"},
+        ),
+    log:
+        "logs/report.log",
+    benchmark:
+        "benchmarks/report.tsv"
+    conda:
+        CONDA
+    threads: RUN.torch_threads
+    resources:
+        mem_mb=growing(8000),
+        runtime=60,
+    params:
+        config=RUN.model_dump_json(),
+    message:
+        "Writing the report, results/report/index.html"
+    shell:
+        "trackssl report --config {params.config:q} --out {output.page:q} > {log:q} 2>&1"

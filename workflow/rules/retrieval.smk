@@ -10,7 +10,16 @@ rule retrieve:
         gallery_features=retrieval_features(RUN.voc.train_split),
     output:
         precision="results/voc_retrieval/{method}_seed{seed}.csv",
-        sheet="results/voc_retrieval/{method}_seed{seed}.png",
+        sheet=report(
+            "results/voc_retrieval/{method}_seed{seed}.png",
+            caption="../report/neighbours.rst",
+            category="Pictures",
+            labels={
+                "picture": "nearest windows",
+                "method": "{method}",
+                "seed": "{seed}",
+            },
+        ),
     log:
         "logs/retrieve/{method}_seed{seed}.log",
     benchmark:
@@ -51,8 +60,18 @@ rule voc_retrieval:
             "tables.py",
         ),
     output:
-        table="results/voc_retrieval.csv",
-        summary="results/voc_retrieval_summary.csv",
+        table=report(
+            "results/voc_retrieval.csv",
+            caption="../report/voc_retrieval.rst",
+            category="Tables",
+            labels={"benchmark": "nearest windows", "values": "each seed"},
+        ),
+        summary=report(
+            "results/voc_retrieval_summary.csv",
+            caption="../report/summary.rst",
+            category="Tables",
+            labels={"benchmark": "nearest windows", "values": "mean and spread"},
+        ),
     log:
         "logs/voc_retrieval.log",
     conda:

@@ -39,7 +39,16 @@ rule classify_scenes:
             "metrics.json",
             "predictions.csv",
             "confusion.csv",
-            "confusion.png",
+        ),
+        report(
+            "results/scenes/linear/{network}/seed{seed}/confusion.png",
+            caption="../report/confusion.rst",
+            category="Pictures",
+            labels={
+                "picture": "scenes mistaken",
+                "method": "{network}",
+                "seed": "{seed}",
+            },
         ),
     log:
         "logs/classify_scenes/{network}_seed{seed}.log",
@@ -74,9 +83,18 @@ rule finetune_scenes:
             "metrics.json",
             "predictions.csv",
             "confusion.csv",
-            "confusion.png",
             "weights.safetensors",
             "log.jsonl",
+        ),
+        report(
+            "results/scenes/finetuned/{network}/seed{seed}/confusion.png",
+            caption="../report/confusion.rst",
+            category="Pictures",
+            labels={
+                "picture": "scenes mistaken",
+                "method": "{network}, fine-tuned",
+                "seed": "{seed}",
+            },
         ),
     log:
         "logs/finetune_scenes/{network}_seed{seed}.log",
@@ -115,7 +133,16 @@ rule scenes_baseline:
             "metrics.json",
             "predictions.csv",
             "confusion.csv",
-            "confusion.png",
+        ),
+        report(
+            "results/scenes/baselines/{baseline}/seed{seed}/confusion.png",
+            caption="../report/confusion.rst",
+            category="Pictures",
+            labels={
+                "picture": "scenes mistaken",
+                "method": "{baseline}",
+                "seed": "{seed}",
+            },
         ),
     log:
         "logs/scenes_baseline/{baseline}_seed{seed}.log",
@@ -155,8 +182,18 @@ rule mit67_accuracy:
             "tables.py",
         ),
     output:
-        table="results/mit67_accuracy.csv",
-        summary="results/mit67_accuracy_summary.csv",
+        table=report(
+            "results/mit67_accuracy.csv",
+            caption="../report/mit67_accuracy.rst",
+            category="Tables",
+            labels={"benchmark": "scenes", "values": "each seed"},
+        ),
+        summary=report(
+            "results/mit67_accuracy_summary.csv",
+            caption="../report/summary.rst",
+            category="Tables",
+            labels={"benchmark": "scenes", "values": "mean and spread"},
+        ),
     log:
         "logs/mit67_accuracy.log",
     conda:

@@ -64,12 +64,21 @@ class Graph:
         return {self.run.fixed_name(name): name for name in self.run.benchmarked(section)}
 
     def _all(self, job: Job) -> Iterator[Job]:
+        yield from self._report(job)
+        yield Job("report")
+
+    def _report(self, job: Job) -> Iterator[Job]:
         if self.run.explore.network:
             yield Job("explore")
         for name in self.run.result_tables:
             compared = Job("compare_methods", method=name)
             yield from self._compare_methods(compared)
             yield compared
+        if not self.run.result_tables:
+            for name, network in self.run.networks.items():
+                if network.init == "pairs":
+                    for seed in self.run.seeds:
+                        yield Job("pretrain", network=name, seed=seed)
 
     def _compare_methods(self, job: Job) -> Iterator[Job]:
         if job.method.startswith("voc_map"):

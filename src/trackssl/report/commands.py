@@ -35,6 +35,7 @@ def register(app: typer.Typer) -> None:
     app.command("compare-methods", rich_help_panel=_PANEL)(compare_methods)
     app.command("show-table", rich_help_panel=_PANEL)(show_table)
     app.command("publish-table", rich_help_panel=_PANEL)(publish_table)
+    app.command("report", rich_help_panel=_PANEL)(report)
     app.command("config-schema", rich_help_panel="A run")(config_schema)
 
 
@@ -304,6 +305,36 @@ def publish_table(
 
     publish_table(table, markdown, metrics)
     tell(f"{markdown}\n{metrics}", markdown=markdown, metrics=metrics)
+
+
+def report(
+    folder: Annotated[Path, typer.Argument(help="The run's folder, with its results/.")] = Path(),
+    config: Annotated[
+        str | None, typer.Option(help="The run's config: a YAML file, or JSON.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Page to write; default: results/report/index.html.")
+    ] = None,
+) -> None:
+    """Write a finished run as one page that opens from disk, with all its pictures in it.
+
+    Example: trackssl report --config config.yaml
+
+    trackssl report runs/study --config config/study.yaml --out study.html
+    """
+    import json
+
+    from trackssl.config import Config, load_config, parse
+    from trackssl.report.page.write import write_page
+
+    given = None
+    if config is not None and config.lstrip().startswith("{"):
+        given = parse(Config, json.loads(config), "--config")
+    elif config is not None:
+        given = load_config(Path(config))
+    page = out or folder / "results/report/index.html"
+    size = write_page(folder, given, page)
+    tell(f"{page}: {size / 1e6:.1f} MB; open it in a browser.", page=page, bytes=size)
 
 
 def config_schema() -> None:
