@@ -15,6 +15,7 @@ import trackssl.normals.commands
 import trackssl.pairs.commands
 import trackssl.planning.commands
 import trackssl.pretraining.commands
+import trackssl.release.commands
 import trackssl.report.commands
 import trackssl.retrieval.commands
 import trackssl.scenes.commands
@@ -59,6 +60,7 @@ for stage in (
     trackssl.classification,
     trackssl.scenes,
     trackssl.report,
+    trackssl.release,
     trackssl.planning,
     trackssl,
 ):

@@ -139,8 +139,14 @@ def benchmark(
 def provenance(
     file: Annotated[Path, typer.Argument(help="A table, weights, or any other file of a run.")],
     records: Annotated[
-        Path, typer.Option(help="The run's records; paths in them start where this is called.")
-    ] = Path("provenance"),
+        Path | None,
+        typer.Option(
+            help=(
+                "The run's records, whose paths start where this is called; default: those of the "
+                "release that the file lies in, or provenance."
+            )
+        ),
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the records, a line each.")
     ] = False,
@@ -154,11 +160,14 @@ def provenance(
 
     from trackssl.errors import InputError
     from trackssl.provenance import chain, render
+    from trackssl.release.copies import records_of
 
-    steps = list(chain(str(file), records))
+    pulled = records_of(file)
+    folder = records or pulled or Path("provenance")
+    steps = list(chain(str(file), folder, whole_run=folder != pulled))
     if steps[0].record is None:
         raise InputError(
-            f"{file}: {records} has no record of it; call this in the run's folder, with a path as "
+            f"{file}: {folder} has no record of it; call this in the run's folder, with a path as "
             "its rules write it."
         )
     if as_json:

@@ -88,7 +88,7 @@ class Watch:
             _machine(), self._start, _now(),
         )  # fmt: skip
         for path, made in outputs.items():
-            write_json(_place(folder, path), asdict(Record(path, made, *shared)))
+            write_record(folder, Record(path, made, *shared))
         return [_place(folder, path) for path in outputs]
 
 
@@ -96,6 +96,25 @@ def watch() -> Watch | None:
     """A watch on this command, where records are wanted; of several processes the first has it."""
     ranks = (os.environ.get("RANK", "0"), os.environ.get("SLURM_PROCID", "0"))
     return Watch(sys.argv[1:]) if os.environ.get(FOLDER) and set(ranks) == {"0"} else None
+
+
+def write_record(folder: Path, record: Record) -> None:
+    """Write a record where `read_record` finds it."""
+    write_json(_place(folder, record.output), asdict(record))
+
+
+def released(path: str, source: str, copy: Path, records: Path, command: list[str]) -> Record:
+    """The record of a released file: a copy of a run's file, which has a record of its own or not.
+
+    `path` is its name, `copy` where it lies now, `source` the run's file, seen from the working
+    folder as are its `records`. The config and the lock are those that the source was made with.
+    """
+    given = read_record(records, source)
+    now = _now()
+    return Record(
+        path, _fact(str(copy), records), {source: _fact(source, records)}, command, __version__,
+        _commit(), given.config if given else "", given.lock if given else "", _machine(), now, now,
+    )  # fmt: skip
 
 
 def read_record(folder: Path, path: str) -> Record | None:
@@ -127,15 +146,19 @@ class Step:
     again: bool
 
 
-def chain(path: str, folder: Path) -> Iterator[Step]:
-    """The file, what it was made of, and so on, inputs after what was made of them."""
+def chain(path: str, folder: Path, whole_run: bool = True) -> Iterator[Step]:
+    """The file, what it was made of, and so on, inputs after what was made of them.
+
+    `whole_run` is false where only the file itself is here, not those that it was made of.
+    """
     told: set[str] = set()
 
     def steps(name: str, seen: Fact | None, depth: int) -> Iterator[Step]:
         record = read_record(folder, name)
         again = name in told
         told.add(name)
-        yield Step(depth, name, record, _oddity(name, record, seen), again)
+        here = whole_run or depth == 0
+        yield Step(depth, name, record, _oddity(name, record, seen, here), again)
         if record is not None and not again:
             for other, fact in record.inputs.items():
                 yield from steps(other, fact, depth + 1)
@@ -162,12 +185,14 @@ def render(steps: Iterable[Step]) -> Iterator[str]:
             yield f"    command: trackssl {shlex.join(record.command)}"
 
 
-def _oddity(path: str, record: Record | None, seen: Fact | None) -> str:
+def _oddity(path: str, record: Record | None, seen: Fact | None, here: bool) -> str:
     """What speaks against a file being the one that was used and recorded."""
     if record is None:
         return ""
     if seen is not None and seen.sha256 != record.made.sha256:
         return "made again since it was used here"
+    if not here:
+        return ""
     stamp = _stamp(path)
     if stamp is None:
         return "no longer there"
