@@ -30,11 +30,17 @@ def write_plots(config: Config, run: Path, folder: Path) -> None:
 def methods(table: pd.DataFrame) -> pd.DataFrame:
     """The headline of each method, in the table's order: mean over the seeds, least and most.
 
-    `paper` is empty where the run's data or scale are not the paper's.
+    `about` says whose numbers these are; `paper` is empty where the run's data or scale are not the
+    paper's.
     """
     metric = metric_names(table)[0]
     groups = table.groupby("method", sort=False)
-    paper = table["paper_value"].where(table["comparable"].astype(bool))
+    comparable = table["comparable"].astype(bool)
+    paper = table["paper_value"].where(comparable)
+    first = table.iloc[0]
+    about = f"run {first['run']} on {first['data']} {first['split']}"
+    if not comparable.all():
+        about += ", not comparable with the paper's"
     return pd.DataFrame(
         {
             "method": list(groups.groups),
@@ -44,6 +50,7 @@ def methods(table: pd.DataFrame) -> pd.DataFrame:
             "high": groups[metric].max().values,
             "paper": paper.groupby(table["method"], sort=False).first().values,
             "seeds": groups["seed"].nunique().values,
+            "about": about,
         }
     )
 
