@@ -15,7 +15,7 @@ _SHORT = {"iterations": 3, "lr_step_iterations": 2, "batch_images": 8}
 CONFIG = TINY | {
     "name": "tiny",
     "seeds": [0],
-    "videos": {"source": "miniworld", "count": 6, "shards": 2},
+    "videos": {"source": "miniworld", "count": 6, "shards": 1},
     "pretraining": {
         "sets": {"8m": {"size": 20, "epochs": 4}},
         "batch_pairs": 5,
