@@ -50,7 +50,7 @@ def test_a_job_is_measured_against_what_its_rule_asks_for(finished: Path) -> Non
         [BIN / "trackssl", "efficiency", "--json"],
         cwd=finished, check=True, capture_output=True, text=True,
     )  # fmt: skip
-    uses = {use["rule"]: use for use in map(json.loads, done.stdout.splitlines())}
+    uses = {use["rule"]: use for use in json.loads(done.stdout)["rules"]}
     full = uses["full"]
     assert full["jobs"] == 1
     assert 260 <= full["peak_mb"] <= 300

@@ -70,8 +70,8 @@ def test_a_file_knows_its_command_code_and_what_it_was_made_of(run: Path) -> Non
     told = trackssl(run, "provenance", "results/0000.parquet", recorded=False)
     assert "by mine-patches" in told and "by fetch-videos" in told
     assert "holds the SHA-256 of each of 1 videos" in told
-    lines = trackssl(run, "provenance", "results/0000.parquet", "--json", recorded=False)
-    assert json.loads(lines.splitlines()[0])["made"]["sha256"] == record.made.sha256
+    told = trackssl(run, "provenance", "results/0000.parquet", "--json", recorded=False)
+    assert json.loads(told)["steps"][0]["record"]["made"]["sha256"] == record.made.sha256
 
 
 def test_a_file_that_was_changed_or_made_again_is_told(run: Path) -> None:

@@ -16,6 +16,7 @@ import trackssl.normals.commands
 import trackssl.pairs.commands
 import trackssl.planning.commands
 import trackssl.pretraining.commands
+import trackssl.release.commands
 import trackssl.report.commands
 import trackssl.retrieval.commands
 import trackssl.scenes.commands
@@ -68,6 +69,7 @@ for stage in (
     trackssl.classification,
     trackssl.scenes,
     trackssl.report,
+    trackssl.release,
     trackssl.planning,
     trackssl,
 ):

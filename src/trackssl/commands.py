@@ -142,47 +142,42 @@ def benchmark(
 def provenance(
     file: Annotated[Path, typer.Argument(help="A table, weights, or any other file of a run.")],
     records: Annotated[
-        Path, typer.Option(help="The run's records; paths in them start where this is called.")
-    ] = Path("provenance"),
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print the records, a line each.")
-    ] = False,
+        Path | None,
+        typer.Option(
+            help=(
+                "The run's records, whose paths start where this is called; default: those of the "
+                "release that the file lies in, or provenance."
+            )
+        ),
+    ] = None,
 ) -> None:
     """Print how a file was made, from what, and so on back to the videos: commit, command, times.
 
     Example: trackssl provenance results/voc_map.csv
     """
-    import json
-    from dataclasses import asdict
-
     from trackssl.errors import InputError
     from trackssl.lineage import chain, find, render
+    from trackssl.release.copies import records_of
 
-    steps = list(chain(str(file), records))
-    if steps[0].record is None and (name := find(file, records)):
+    pulled = records_of(file)
+    folder = records or pulled or Path("provenance")
+    steps = list(chain(str(file), folder, whole_run=folder != pulled))
+    if steps[0].record is None and (name := find(file, folder)):
         typer.echo(f"{file} is a copy of {name}", err=True)
-        steps = list(chain(name, records))
+        steps = list(chain(name, folder, whole_run=folder != pulled))
     if steps[0].record is None:
         raise InputError(
-            f"{file}: {records} has no record of it; call this in the run's folder, with a path as "
+            f"{file}: {folder} has no record of it; call this in the run's folder, with a path as "
             "its rules write it."
         )
-    if as_json:
-        for step in steps:
-            if step.record and not step.again:
-                typer.echo(json.dumps(asdict(step.record) | {"oddity": step.oddity}))
-        return
-    for line in render(steps):
-        typer.echo(line)
+    told = [step for step in steps if step.record and not step.again]
+    tell("\n".join(render(steps)), steps=told)
 
 
 def efficiency(
     folder: Annotated[Path, typer.Argument(help="A run's folder of benchmark files.")] = Path(
         "benchmarks"
     ),
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print an object a rule, a line each.")
-    ] = False,
 ) -> None:
     """Say what a run's jobs took of the cores, memory and time they asked for, by rule.
 
@@ -190,23 +185,18 @@ def efficiency(
 
     Example: trackssl efficiency runs/paper/benchmarks
     """
-    import json
-    from dataclasses import asdict
-
-    from rich.console import Console
+    from rich.console import Group
+    from rich.text import Text
 
     from trackssl.efficiency import by_rule, read_jobs, render
 
     jobs, short = read_jobs(folder)
     uses = by_rule(jobs)
-    if as_json:
-        for use in uses:
-            typer.echo(json.dumps(asdict(use)))
-        return
-    console = Console()
-    console.print(render(uses))
-    for use in uses:
-        for remark in use.remarks:
-            console.print(f"! {use.rule}: {remark}", style="yellow", highlight=False)
+    lines = [
+        Text(f"! {use.rule}: {remark}", style="yellow") for use in uses for remark in use.remarks
+    ]
     if short:
-        typer.echo(f"{short} files say nothing of what was asked for (made by other settings).")
+        lines.append(
+            Text(f"{short} files say nothing of what was asked for (made by other settings).")
+        )
+    tell(Group(render(uses), *lines), rules=uses, without_requests=short)

@@ -791,6 +791,21 @@ class NetworkSpec(Section):
         return self
 
 
+class Release(Section):
+    """What `trackssl release` copies for DVC to store and push; tables and plots always."""
+
+    models: list[Literal["pretraining", "detection"]] = Field(
+        ["pretraining", "detection"],
+        description=(
+            "pretraining: networks of the ranking task and their logs; detection: fine-tuned "
+            "networks and the SVMs on their features. [] for none."
+        ),
+    )
+    pairs: bool = Field(
+        False, description="All mined pairs too, which are 263 GB at the paper's scale."
+    )
+
+
 _SEEDS_APART = 10_000  # of an ensemble's members of one network
 
 
@@ -940,6 +955,7 @@ class Config(Section):
             "second_voc_map: results/voc_map_<year>.csv where there is a second_voc."
         ),
     )
+    release: Release = Field(Release(), description=Release.__doc__)
     comparisons: list[Annotated[list[Name], Field(min_length=2, max_length=2)]] = Field(
         _PAPER_COMPARISONS,
         description=(
@@ -1103,6 +1119,12 @@ class Config(Section):
         given: list[str] | None = getattr(self, section).networks
         usual = [name for name, network in self.networks.items() if network.init != "readapted"]
         return usual if given is None else given
+
+    @property
+    def trained_seeds(self) -> list[int]:
+        """Seeds of all networks that the run may train: of its rows and of ensembles' members."""
+        rows = [(method, seed) for method in self.methods for seed in self.seeds]
+        return sorted({seed for row in rows for _, seed in self.members(*row)} | set(self.seeds))
 
     def layer(self, method: str) -> FeatureLayer:
         """The layer whose features a method's SVMs see."""

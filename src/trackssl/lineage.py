@@ -25,15 +25,19 @@ class Step:
     again: bool
 
 
-def chain(path: str, folder: Path) -> Iterator[Step]:
-    """The file, what it was made of, and so on, inputs after what was made of them."""
+def chain(path: str, folder: Path, whole_run: bool = True) -> Iterator[Step]:
+    """The file, what it was made of, and so on, inputs after what was made of them.
+
+    `whole_run` is false where only the file itself is here, not those that it was made of.
+    """
     told: set[str] = set()
 
     def steps(name: str, seen: Fact | None, depth: int) -> Iterator[Step]:
         record = read_record(folder, name)
         again = name in told
         told.add(name)
-        yield Step(depth, name, record, _oddity(name, record, seen), again)
+        here = whole_run or depth == 0
+        yield Step(depth, name, record, _oddity(name, record, seen, here), again)
         if record is not None and not again:
             for other, fact in record.inputs.items():
                 yield from steps(other, fact, depth + 1)
@@ -88,8 +92,11 @@ def render(steps: Sequence[Step]) -> Iterator[str]:
 
 def _content(record: Record) -> str:
     """What the end of a chain says of the data: a manifest of its videos, an index of its files."""
-    with suppress(OSError, ValueError, TypeError):  # changed or gone, which the oddity tells
-        if record.command[0] == "fetch-videos":
+    videos = record.command[0] == "fetch-videos"
+    with suppress(OSError, ValueError, TypeError):  # gone, or of a run that was pulled in part
+        if digest(record.output) != record.made.sha256:
+            return ""  # the oddity tells
+        if videos:
             import pyarrow.parquet as pq
 
             table = pq.read_table(record.output, columns=["video", "sha256"]).to_pydict()
@@ -104,15 +111,17 @@ def _content(record: Record) -> str:
             values = json.loads(Path(record.output).read_text(encoding="utf-8"))
             if isinstance(values, dict) and "sha256" in values:
                 return f"of data with the SHA-256 {values['sha256']}"
-    return ""
+    return "holds the SHA-256 of each video" if videos else ""
 
 
-def _oddity(path: str, record: Record | None, seen: Fact | None) -> str:
+def _oddity(path: str, record: Record | None, seen: Fact | None, here: bool) -> str:
     """What speaks against a file being the one that was used and recorded."""
     if record is None:
         return ""
     if seen is not None and seen.sha256 != record.made.sha256:
         return "made again since it was used here"
+    if not here:
+        return ""
     found = stamp(path)
     if found is None:
         return "no longer there"

@@ -89,7 +89,7 @@ class Watch:
             _machine(), self._start, _now(),
         )  # fmt: skip
         for path, made in outputs.items():
-            write_json(_place(folder, path), asdict(Record(path, made, *shared)))
+            write_record(folder, Record(path, made, *shared))
         return [_place(folder, path) for path in outputs]
 
 
@@ -116,6 +116,25 @@ def signature() -> str:
     config = os.environ.get(CONFIG, "")
     facts = {"run": os.environ[RUN], "config": config, "lock": _lock(), "commit": _commit()}
     return json.dumps(facts, sort_keys=True)
+
+
+def write_record(folder: Path, record: Record) -> None:
+    """Write a record where `read_record` finds it."""
+    write_json(_place(folder, record.output), asdict(record))
+
+
+def released(path: str, source: str, copy: Path, records: Path, command: list[str]) -> Record:
+    """The record of a released file: a copy of a run's file, which has a record of its own or not.
+
+    `path` is its name, `copy` where it lies now, `source` the run's file, seen from the working
+    folder as are its `records`. The config and the lock are those that the source was made with.
+    """
+    given = read_record(records, source)
+    now = _now()
+    return Record(
+        path, _fact(str(copy), records), {source: _fact(source, records)}, command, __version__,
+        _commit(), given.config if given else "", given.lock if given else "", _machine(), now, now,
+    )  # fmt: skip
 
 
 def read_record(folder: Path, path: str) -> Record | None:

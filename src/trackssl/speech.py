@@ -59,13 +59,10 @@ def _with_options(function: Callable, name: str) -> Callable:
     added = [
         inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=kind)
         for key, kind in more.items()
-        if key not in signature.parameters
     ]
 
     @functools.wraps(function)
     def command(*given: Any, quiet: bool = False, as_json: bool = False, **named: Any) -> Any:
-        if "as_json" in signature.parameters:  # its JSON has a form of its own
-            named["as_json"] = as_json
         with _speaking(_Manner(name, quiet or as_json, as_json)):
             return function(*given, **named)
 

@@ -32,7 +32,7 @@ if (
 shell.prefix(
     "export TRACKSSL_END_WITH_PARENT=1 TRACKSSL_PROVENANCE=provenance"
     f" TRACKSSL_RUN={RUN.name}"
-    f" TRACKSSL_CONFIG_HASH={fingerprint(RUN.model_dump(mode='json'))}"
+    f" TRACKSSL_CONFIG_HASH={fingerprint(RUN.model_dump(mode='json', exclude={'release'}))}"
     f" TRACKSSL_LOCK={shlex.quote(str(Path(workflow.basedir) / 'envs/requirements.txt'))}; exec "
 )
 

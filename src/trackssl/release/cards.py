@@ -7,6 +7,7 @@ publisher to say.
 
 import json
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from safetensors import safe_open
 
 from trackssl.config import Config
+from trackssl.release.choose import Item
 from trackssl.tables import read_csv
 from trackssl.videos.status import summed
 
 _TEMPLATES = Environment(
-    loader=PackageLoader("trackssl.report", "cards"),
+    loader=PackageLoader("trackssl.release", "templates"),
     undefined=StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,
@@ -29,15 +31,15 @@ _TEMPLATES = Environment(
 )
 
 
-def model_card(config: Config, run: Path) -> str:
-    """Markdown on the networks of a run, in the folder in which its results/ lies."""
+def model_card(config: Config, run: Path, items: Iterable[Item]) -> str:
+    """Markdown on the released networks of a run, in the folder in which its results/ lies."""
     tables = [
         {"name": name, "rows": _rows(run / "results" / f"{name}_summary.csv"), "first": first}
         for name in config.result_tables
         if (first := _first(run / "results" / f"{name}.csv")) is not None
     ]
     return _TEMPLATES.get_template("model_card.md.j2").render(
-        config=config, networks=_networks(run), tables=tables, drawn=_is_drawn(config)
+        config=config, networks=_networks(run, items), tables=tables, drawn=_is_drawn(config)
     )
 
 
@@ -88,13 +90,13 @@ def _spread(value: float) -> str:
     return "" if pd.isna(value) else f" +- {value:.1f}"
 
 
-def _networks(run: Path) -> list[dict[str, Any]]:
-    """What the files of weights say of themselves, in the order of their paths."""
+def _networks(run: Path, items: Iterable[Item]) -> list[dict[str, Any]]:
+    """What the files of weights say of themselves."""
     found = []
-    for path in sorted((run / "results").rglob("weights.safetensors")):
-        with safe_open(path, "pt") as file:
-            facts = file.metadata() or {}
-        found.append({"path": path.relative_to(run).as_posix(), **facts})
+    for item in items:
+        if item.name.endswith("weights.safetensors"):
+            with safe_open(run / item.source, "pt") as file:
+                found.append({"path": item.name, **(file.metadata() or {})})
     return found
 
 
