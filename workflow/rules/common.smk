@@ -57,7 +57,6 @@ EXPLORE_FILES = [
 ]
 EXPLORED = EXPLORE_FILES if RUN.explore.network else []
 HELD_OUT = RUN.explore.held_out_share
-HELD_OUT_OPTIONS = f" --held-out-share {HELD_OUT:g}" if HELD_OUT else ""
 TABLE_FILES = [
     f"results/{table}{what}.csv"
     for table in RUN.result_tables

@@ -21,13 +21,13 @@ rule hold_out_pairs:
         pattern=lambda wildcards, input: str(input.pairs[0]).replace(
             f"{SHARDS[0]}.arrow", "{shard}.arrow"
         ),
-        share=HELD_OUT,
+        held_out=HELD_OUT,
         recipe=1,
     message:
         "Listing the pairs that no training sees"
     shell:
-        "trackssl merge-pairs {params.pattern:q} --numbered {params.shards}{HELD_OUT_OPTIONS}"
-        " --held-out --out {output.pairs:q} > {log:q} 2>&1"
+        "trackssl merge-pairs {params.pattern:q} --numbered {params.shards}"
+        " --held-out-share {params.held_out} --held-out --out {output.pairs:q} > {log:q} 2>&1"
 
 
 rule explore:

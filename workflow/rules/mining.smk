@@ -86,9 +86,10 @@ rule merge_pairs:
         pattern=lambda wildcards, input: str(input.pairs[0]).replace(
             f"{SHARDS[0]}.arrow", "{shard}.arrow"
         ),
-        recipe=(1, HELD_OUT) if HELD_OUT else 1,
+        held_out=HELD_OUT,
+        recipe=1,
     message:
         "Ordering the pairs of all shards into nested sets"
     shell:
-        "trackssl merge-pairs {params.pattern:q} --numbered {params.shards}{HELD_OUT_OPTIONS}"
-        " --out {output.sets:q} > {log:q} 2>&1"
+        "trackssl merge-pairs {params.pattern:q} --numbered {params.shards}"
+        " --held-out-share {params.held_out} --out {output.sets:q} > {log:q} 2>&1"
