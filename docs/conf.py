@@ -19,6 +19,7 @@ myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 3
 exclude_patterns = ["_build"]
 html_theme = "furo"
+smartquotes = False  # "--option" in a sentence stays as it is typed
 html_title = "trackssl"
 html_static_path: list[str] = []
 copybutton_prompt_text = "$ "

@@ -35,7 +35,7 @@ def add_samples(folder: Path) -> None:
     for name, video in zip(("holiday.mp4", "garden.mov"), videos, strict=False):
         shutil.copy(video, folder / name)
     (folder / "my_videos").mkdir()
-    for video in videos[:6]:
+    for video in videos[:12]:
         shutil.copy(video, folder / "my_videos")
     images = sorted((folder / "resources").rglob("JPEGImages/*.jpg"))
     for name, image in zip(("street.jpg", "dog.jpg", "image.jpg"), images, strict=False):
@@ -59,7 +59,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> CopiedProject:
     config["videos"]["count"] = 12
     config["voc"] |= {"train_images": 16, "test_images": 8}
     config["networks"] = {
-        name: config["networks"][name] for name in ("scratch", "unsup_1_5m", "unsup_5m", "unsup_8m")
+        "scratch": {"init": "random"},
+        **{f"unsup_{size}": {"init": "pairs", "set": size} for size in ("1_5m", "5m", "8m")},
     }
     config["methods"] = {
         "scratch": {"networks": ["scratch"]},
