@@ -60,15 +60,14 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> CopiedProject:
     config["voc"] |= {"train_images": 16, "test_images": 8}
     config["networks"] = {
         "scratch": {"init": "random"},
-        **{f"unsup_{size}": {"init": "pairs", "set": size} for size in ("1_5m", "5m", "8m")},
+        "unsup_8m": {"init": "pairs", "set": "8m"},
     }
     config["methods"] = {
         "scratch": {"networks": ["scratch"]},
         "unsup_8m": {"networks": ["unsup_8m"]},
-        "unsup_ensemble_2": {"networks": ["unsup_1_5m", "unsup_5m"]},
     }
     config["comparisons"] = [["unsup_8m", "scratch"]]
-    config["tables"] = ["voc_map", "voc_retrieval"]
+    config["tables"] = ["voc_map"]
     project.config = config
     project.run("snakemake", "--cores", "2")
     (project.folder / ".venv/bin").mkdir(parents=True)

@@ -174,6 +174,7 @@ def test_a_changed_hyper_parameter_runs_what_depends_on_it_alone(published: Clon
         "compare_methods",
         "detect",
         "extract_features",  # temp(): gone since they were used
+        "report",
         "score_detections",
         "train_svms",
         "voc_map",

@@ -48,7 +48,7 @@ def test_the_command_writes_the_manifest_and_says_how_many(tmp_path, make_video,
 @pytest.mark.parametrize(
     "values, sentence",
     [
-        ({"source": "folder", "folder": "absent"}, "there is no folder absent"),
+        ({"source": "folder", "folder": "absent"}, "absent; check the path"),
         ({"source": "folder", "folder": "."}, "holds no videos"),
         ({"source": "youtube", "list": "absent.txt"}, "absent.txt cannot be read"),
         ({"source": "youtube", "list": "bad.txt"}, "bad.txt, line 1"),
