@@ -8,6 +8,7 @@ the real miniature, where also all others are run again. What no test can run sa
 import os
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 import cv2
@@ -106,11 +107,14 @@ def run_as_written(block: Block, folder: Path) -> None:
     active = "if [ -f .venv/bin/activate ]; then source .venv/bin/activate; fi\n"
     outside = ("PYTHONPATH", "VIRTUAL_ENV", "PYTHONDONTWRITEBYTECODE", "PYTEST_CURRENT_TEST")
     environment = {name: value for name, value in os.environ.items() if name not in outside}
+    begun = time.monotonic()
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", active + block.text], cwd=folder, text=True, check=False,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment,
     )  # fmt: skip
     assert done.returncode == 0, f"{block.page.name}:{block.line}\n{done.stdout}"
+    first = block.text.splitlines()[0]
+    print(f"{time.monotonic() - begun:7.1f} s  {block.page.name}:{block.line}  {first}", flush=True)
 
 
 @pytest.mark.docs
