@@ -322,7 +322,7 @@ def detect_windows(
     ] = None,
     threads: Threads = 2,
 ) -> None:
-    """Detect objects among the windows of a split; write comp3_det_<split>_<class>.txt files.
+    """Detect objects among the windows of a split; write comp3_det_SPLIT_CLASS.txt files.
 
     Give the feature files in the order of train-svms.
 
