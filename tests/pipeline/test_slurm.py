@@ -158,7 +158,7 @@ def test_a_run_on_two_nodes_ends_in_the_table_of_one_machine(
         cwd=remote.folder, capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert {"mine_patches", "pretrain"} <= {
-        json.loads(line)["rule"] for line in again.stdout.splitlines()
+        use["rule"] for use in json.loads(again.stdout)["rules"]
     }
 
 
