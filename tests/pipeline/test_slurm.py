@@ -340,7 +340,7 @@ def test_a_killed_snakemake_is_started_again_by_one_line_of_the_guide(
         run.when(lambda: node_of(cluster, "finetune_detector"))
         planned = total(run.output)
         run.process.send_signal(signal.SIGINT)
-        run.ends(120)
+        run.ends(300)
         assert "on user request" in run.output, run.output
     when(lambda: not cluster.jobs("%i"))
     assert not list(locks.glob("*")), "an interrupted Snakemake leaves no locks"
