@@ -1,4 +1,5 @@
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,10 @@ REAL_DATA = Path(os.environ.get("TRACKSSL_TEST_DATA", REPOSITORY.parent / "share
 # Beside other workers one thread each is fastest; it is read when numpy and PyTorch are imported.
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# A shell starts what it runs in the background deaf to Ctrl-C, as then would be what tests start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
